@@ -1,0 +1,162 @@
+"""The one place that reads the environment.
+
+Order, first wins: environment variables, then the home's own `home.json` (written when a demo
+fills it, so that later commands on the same home agree about interval and currencies), then
+the defaults below.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from typing_extensions import Annotated
+
+from cryptobot_assets.errors import UsageError
+
+DEFAULT_CURRENCIES = (
+    "BTCUSDT", "ETHUSDT", "BNBUSDT", "XRPUSDT", "SOLUSDT",
+    "ADAUSDT", "DOGEUSDT", "LTCUSDT", "LINKUSDT", "TRXUSDT",
+)  # fmt: skip
+CURRENCY_PATTERN = re.compile(r"^[A-Z0-9]{2,30}$")
+HOME_PROFILE = "home.json"
+
+
+def parse_currencies(text: str) -> tuple[str, ...]:
+    """Symbols from a comma list, upper-cased, in order, without repeats; raises `UsageError`."""
+    names = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",") if part.strip()))
+    bad = [name for name in names if not CURRENCY_PATTERN.match(name)]
+    if bad or not names:
+        raise UsageError(f"not currencies: {', '.join(bad) or repr(text)}; write for example BTCUSDT,ETHUSDT")
+    return names
+
+
+class HomeProfileSource(PydanticBaseSettingsSource):
+    """What the home remembers of the market it holds (`home.json`)."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        home = self.current_state.get("home") or Settings.model_fields["home"].default
+        profile = Path(home) / HOME_PROFILE
+        if not profile.is_file():
+            return {}
+        return {
+            key: value
+            for key, value in json.loads(profile.read_text()).items()
+            if key in Settings.model_fields
+        }
+
+
+class Settings(BaseSettings):
+    """Typed settings, frozen; build one with `Settings.load()`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CRYPTOBOT_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
+
+    home: Path = Field(Path(".cryptobot"), description="where embedded state lives")
+    exchange_url: str = Field("https://data-api.binance.vision", description="REST market data")
+    archive_url: str = Field("https://data.binance.vision", description="bulk archives")
+    store_url: str = Field(
+        "", description="a directory or s3://bucket/prefix; empty means `lake` under the home"
+    )
+    currencies: Annotated[tuple[str, ...], NoDecode] = Field(
+        DEFAULT_CURRENCIES, description="comma list, or `all` for every USDT symbol trading"
+    )
+    interval: Literal["1m", "1h"] = Field("1m", description="kline interval stored")
+    partition: Literal["", "day", "month"] = Field(
+        "", description="span of one partition; day at 1m, month at 1h"
+    )
+    start_day: date = Field(date(2017, 8, 17), description="first partition")
+    metadata_url: str | None = Field(
+        None,
+        description="PostgreSQL server for Dagster's and MLflow's metadata; unset means the embedded one",
+    )
+    mlflow_tracking_uri: str | None = Field(
+        None,
+        validation_alias=AliasChoices("mlflow_tracking_uri", "MLFLOW_TRACKING_URI"),
+        description="MLflow registry; unset means the metadata server",
+    )
+    api_key: str | None = Field(None, description="when set, the prediction service demands it")
+    service_port: int = Field(3000, description="prediction service")
+    dashboard_port: int = Field(8501, description="dashboard")
+    webserver_port: int = Field(3001, description="Dagster webserver")
+    mlflow_port: int = Field(5000, description="MLflow server")
+    service_market: str = Field("ALL", description="the market whose champion the service serves")
+    trials: int = Field(20, ge=1, description="tuning trials per model")
+    folds: int = Field(3, ge=1, description="walk-forward folds per trial")
+    seed: int = Field(7, ge=0, description="seed of tuning and bootstraps")
+    algorithms: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma list; empty means all eight"
+    )
+    train_stride_minutes: int = Field(30, ge=1, description="spacing of training rows per currency at 1m")
+    max_training_rows: int = Field(
+        400_000, ge=1_000, description="rows of the final fit; more are thinned evenly"
+    )
+    max_tuning_rows: int = Field(
+        120_000, ge=1_000, description="rows of one tuning trial; more are thinned evenly"
+    )
+    train_days: int = Field(730, ge=1, description="days of history a model trains on")
+    fee_bps: float = Field(10.0, ge=0, description="exchange fee per side, basis points")
+    slippage_bps: float = Field(2.0, ge=0, description="slippage per side, basis points")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: Any, env_settings: Any, dotenv_settings: Any,
+        file_secret_settings: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:  # fmt: skip
+        return init_settings, env_settings, HomeProfileSource(settings_cls)
+
+    @field_validator("currencies", mode="before")
+    @classmethod
+    def _split_currencies(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return ("all",) if value.strip().lower() == "all" else parse_currencies(value)
+        return tuple(value)
+
+    @field_validator("algorithms", mode="before")
+    @classmethod
+    def _split_algorithms(cls, value: Any) -> Any:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else tuple(value)
+        )
+
+    @field_validator("home")
+    @classmethod
+    def _absolute_home(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_partition(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if not values.get("partition"):
+            values["partition"] = "month" if values.get("interval") == "1h" else "day"
+        return values
+
+    @property
+    def lake_url(self) -> str:
+        """Address of the store: the setting, or `lake` under the home."""
+        return self.store_url or str(self.home / "lake")
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Settings:
+        """Settings of this process; `overrides` (not None) win over the environment.
+
+        Raises:
+            UsageError: a variable holds something that cannot be read, named in the message.
+        """
+        try:
+            return cls(**{key: value for key, value in overrides.items() if value is not None})
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"]) or "settings"
+            raise UsageError(f"setting CRYPTOBOT_{name.upper()}: {first['msg']}") from error
