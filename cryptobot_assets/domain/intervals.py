@@ -40,7 +40,7 @@ def parse_day(text: str) -> date:
     datetime.date(2024, 2, 29)
     """
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError as error:
         raise UsageError(f"{text!r} is not a day: write YYYY-MM-DD, for example 2024-05-13") from error
 

@@ -70,7 +70,6 @@ def require_klines(klines: pl.DataFrame, interval: str) -> pl.DataFrame:
         broken = klines.filter(~holds.fill_null(False))
         if broken.height:
             row = broken.row(0, named=True)
-            raise BadKlines(
-                f"{broken.height} of {klines.height} klines lack {rule}; first: {row['currency']} {row['time']}"
-            )
+            first = f"{row['currency']} {row['time']}"
+            raise BadKlines(f"{broken.height} of {klines.height} klines lack {rule}; first: {first}")
     return klines.sort(KLINE_KEY)

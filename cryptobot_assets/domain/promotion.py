@@ -1,0 +1,80 @@
+"""The promotion rule: which candidate may be called champion, and why.
+
+A candidate passes when its out-of-sample mean squared error is below that of predicting zero and,
+where a champion reigns, below the champion's on the same rows. The verdict always carries every
+reason, with the figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """What the rule reads of one algorithm's out-of-sample record."""
+
+    algorithm: str
+    version: str
+    rows: int
+    mse: float
+    mse_zero: float
+    ic: float | None
+    net: float | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The rule's answer; `reasons` are whole sentences, the failing ones first."""
+
+    promote: bool
+    reasons: tuple[str, ...]
+
+
+def best_candidate(candidates: list[Candidate]) -> Candidate:
+    """The candidate with the lowest error relative to predicting zero; ties go to the first name."""
+    return min(candidates, key=lambda one: (one.mse / one.mse_zero if one.mse_zero > 0 else 1.0, one.algorithm))
+
+
+def judge(candidate: Candidate, champion: Candidate | None, *, control_net: float | None) -> Verdict:
+    """Judge one candidate against predicting zero and the reigning champion.
+
+    Args:
+        champion: the reigning one's record on the same rows, None when there is none or when
+            the candidate is its newer version.
+        control_net: net value of simply holding, quoted in the reasons, not judged.
+    """
+    checks = [_against_zero(candidate)]
+    if champion is not None:
+        checks.append(_against_champion(candidate, champion))
+    failed = [reason for passed, reason in checks if not passed]
+    passed = [reason for passed, reason in checks if passed]
+    return Verdict(promote=not failed, reasons=(*failed, *passed, *_context(candidate, control_net)))
+
+
+def _against_zero(candidate: Candidate) -> tuple[bool, str]:
+    if not candidate.rows:
+        return False, f"{candidate.algorithm} has no out-of-sample rows yet"
+    gain = 1 - candidate.mse / candidate.mse_zero if candidate.mse_zero > 0 else 0.0
+    better = gain > 0
+    word = "below" if better else "not below"
+    return better, (
+        f"{candidate.algorithm} version {candidate.version}: mean squared error {candidate.mse:.6g} is {word} "
+        f"{candidate.mse_zero:.6g} of predicting zero ({gain:+.2%}) over {candidate.rows:,} out-of-sample rows"
+    )
+
+
+def _against_champion(candidate: Candidate, champion: Candidate) -> tuple[bool, str]:
+    better = candidate.mse < champion.mse
+    word = "below" if better else "not below"
+    return better, (
+        f"mean squared error {candidate.mse:.6g} is {word} {champion.mse:.6g} of the champion "
+        f"{champion.algorithm} version {champion.version} on the same rows"
+    )
+
+
+def _context(candidate: Candidate, control_net: float | None) -> tuple[str, ...]:
+    if candidate.net is None or control_net is None:
+        return ()
+    word = "beats" if candidate.net > control_net else "does not beat"
+    return (f"pool value {candidate.net:.3f} net of costs {word} the control's {control_net:.3f} (not judged)",)
