@@ -1,0 +1,200 @@
+"""The lake: the store on Delta Lake, in a directory or an S3 bucket. The one home of deltalake and duckdb.
+
+Every write is one atomic commit that replaces a span (`replaceWhere`), so a process killed at any
+instant leaves either the old rows or the new. Row rules are CHECK constraints of the tables
+themselves: whatever writes to them, with or without this code, is held to them. Never fork a
+process after using it (spawn instead): Delta's runtime does not survive a fork.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import duckdb
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from cryptobot_assets.errors import StoreError, UsageError
+from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, PREDICTIONS, Table
+
+COMMIT_RETRIES = 10
+QUERYABLE = (KLINES, INDICATORS, PREDICTIONS, GAPS)
+READ_ONLY_STATEMENTS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+
+
+class Lake:
+    """A `Store` on Delta tables below one address; tables are made on first use."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._opened: dict[str, DeltaTable] = {}
+
+    def read(
+        self,
+        table: Table,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        columns: Sequence[str] | None = None,
+        **equal: str | Sequence[str],
+    ) -> pl.DataFrame:
+        """See `Store.read`."""
+        chosen = list(columns or table.schema)
+        delta = self._existing(table)
+        if delta is None:
+            return pl.DataFrame(schema={name: table.schema[name] for name in chosen})
+        rows = pl.scan_delta(delta)
+        for name, value in equal.items():
+            rows = rows.filter(pl.col(name) == value if isinstance(value, str) else pl.col(name).is_in(list(value)))
+        if start is not None:
+            rows = rows.filter(pl.col(table.time) >= start)
+        if end is not None:
+            rows = rows.filter(pl.col(table.time) < end)
+        order = [name for name in table.key if name in chosen]
+        return rows.select(chosen).sort(order).collect()
+
+    def replace(
+        self, table: Table, rows: pl.DataFrame, *, start: datetime | None, end: datetime | None, **equal: str
+    ) -> int:
+        """See `Store.replace`."""
+        rows = _require_rows(table, rows, start, end, equal)
+        for attempt in range(COMMIT_RETRIES):
+            delta = self._ensure(table)
+            try:
+                write_deltalake(
+                    delta,
+                    rows,
+                    mode="overwrite",
+                    predicate=_predicate(table, start, end, equal),
+                    commit_properties=CommitProperties(custom_metadata={"written_by": "cryptobot"}),
+                )
+                return rows.height
+            except CommitFailedError as error:
+                self._opened.pop(table.name, None)
+                if attempt == COMMIT_RETRIES - 1:
+                    raise StoreError(f"table {table.name}: other writers kept winning; run it again") from error
+                time.sleep(0.05 * 2**attempt)
+            except DeltaError as error:
+                raise StoreError(f"table {table.name} refused the rows: {_first_line(error)}") from error
+            except OSError as error:
+                raise StoreError(f"cannot write to the store at {self._url}: {_first_line(error)}") from error
+        raise AssertionError("unreachable")
+
+    def version(self, table: Table) -> str:
+        """See `Store.version`: the Delta version, readable again by time travel."""
+        delta = self._existing(table)
+        return "none" if delta is None else str(delta.version())
+
+    def query(self, sql: str) -> pl.DataFrame:
+        """See `Store.query`."""
+        with duckdb.connect(":memory:") as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            _require_read_only(connection, sql)
+            for table in QUERYABLE:
+                delta = self._existing(table)
+                source = pl.DataFrame(schema=table.schema).to_arrow() if delta is None else delta.to_pyarrow_dataset()
+                connection.register(table.name, source)
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+            try:
+                return pl.from_arrow(connection.sql(sql).to_arrow_table())
+            except duckdb.Error as error:
+                raise UsageError(f"SQL: {_first_line(error)}") from error
+
+    def compact(self, table: Table) -> None:
+        """Merge small files; readers and writers go on meanwhile."""
+        delta = self._existing(table)
+        if delta is not None:
+            delta.optimize.compact()
+
+    def _existing(self, table: Table) -> DeltaTable | None:
+        opened = self._opened.get(table.name)
+        try:
+            if opened is not None:
+                opened.update_incremental()
+                return opened
+            opened = DeltaTable(f"{self._url}/{table.name}")
+        except TableNotFoundError:
+            self._opened.pop(table.name, None)
+            return None
+        except (DeltaError, OSError) as error:
+            raise StoreError(f"cannot read the store at {self._url}: {_first_line(error)}") from error
+        self._opened[table.name] = opened
+        return opened
+
+    def _ensure(self, table: Table) -> DeltaTable:
+        return self._existing(table) or self._create(table)
+
+    def _create(self, table: Table) -> DeltaTable:
+        try:
+            DeltaTable.create(
+                f"{self._url}/{table.name}",
+                schema=_arrow_schema(table),
+                partition_by=list(table.partition_by) or None,
+                mode="ignore",
+            )
+            delta = DeltaTable(f"{self._url}/{table.name}")
+            held = delta.metadata().configuration
+            for name, rule in _constraints(table).items():
+                if f"delta.constraints.{name}" not in held:
+                    delta.alter.add_constraint({name: rule})
+        except CommitFailedError:
+            delta = DeltaTable(f"{self._url}/{table.name}")
+        except (DeltaError, OSError) as error:
+            raise StoreError(f"cannot create {table.name} at {self._url}: {_first_line(error)}") from error
+        self._opened[table.name] = delta
+        return delta
+
+
+def _constraints(table: Table) -> dict[str, str]:
+    present = {f"{name}_is_present": f"{name} IS NOT NULL" for name in table.schema if name not in table.nullable}
+    return {**present, **table.constraints}
+
+
+def _arrow_schema(table: Table):
+    return pl.DataFrame(schema=table.schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+
+
+def _require_rows(
+    table: Table, rows: pl.DataFrame, start: datetime | None, end: datetime | None, equal: dict[str, str]
+) -> pl.DataFrame:
+    rows = rows.select(pl.col(name).cast(kind) for name, kind in table.schema.items()).sort(table.key)
+    inside = [pl.col(name) == value for name, value in equal.items()]
+    inside += [pl.col(table.time) >= start] if start is not None else []
+    inside += [pl.col(table.time) < end] if end is not None else []
+    if inside and rows.height and not rows.select(pl.all_horizontal(inside).all()).item():
+        raise StoreError(f"table {table.name}: rows outside the span they were to replace")
+    if rows.select(pl.struct(table.key).is_duplicated().any()).item():
+        raise StoreError(f"table {table.name}: rows repeat a key ({', '.join(table.key)})")
+    return rows
+
+
+def _predicate(table: Table, start: datetime | None, end: datetime | None, equal: dict[str, str]) -> str:
+    parts = [f"{name} = '{_quoted(value)}'" for name, value in equal.items()]
+    parts += [f"{table.time} >= {_instant(start)}"] if start is not None else []
+    parts += [f"{table.time} < {_instant(end)}"] if end is not None else []
+    return " AND ".join(parts) or "true"
+
+
+def _quoted(value: str) -> str:
+    return value.replace("'", "''")
+
+
+def _instant(moment: datetime) -> str:
+    return f"'{moment.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}'"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def _require_read_only(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    try:
+        statements = connection.extract_statements(sql)
+    except duckdb.Error as error:
+        raise UsageError(f"SQL: {_first_line(error)}") from error
+    if len(statements) != 1 or statements[0].type not in READ_ONLY_STATEMENTS:
+        raise UsageError("SQL: give one SELECT statement; the tables are read-only here")

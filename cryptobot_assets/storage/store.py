@@ -1,0 +1,120 @@
+"""What every store does, whichever engine holds the tables.
+
+A store keeps four tables in long format, keyed as in `TABLES`. Writing replaces whole spans: the
+rows of one key prefix and one half-open range of time, so that writing twice leaves one copy and
+a write cut short leaves the old rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import polars as pl
+
+from cryptobot_assets.domain.indicators import INDICATOR_SCHEMA
+from cryptobot_assets.domain.klines import KLINE_CONSTRAINTS, KLINE_SCHEMA, UTC_TIME
+from cryptobot_assets.errors import UsageError
+from cryptobot_assets.settings import Settings
+
+
+@dataclass(frozen=True)
+class Table:
+    """One stored table: columns, key, the columns that lay files or partitions apart, row rules in SQL."""
+
+    name: str
+    schema: dict[str, pl.DataType]
+    key: tuple[str, ...]
+    partition_by: tuple[str, ...]
+    nullable: frozenset[str] = frozenset()
+    constraints: dict[str, str] = field(default_factory=dict)
+    time: str = "time"
+
+
+KLINES = Table(
+    "klines",
+    KLINE_SCHEMA,
+    key=("currency", "time"),
+    partition_by=("currency",),
+    nullable=frozenset({"quote_volume", "trades"}),
+    constraints=KLINE_CONSTRAINTS,
+)
+INDICATORS = Table(
+    "indicators",
+    INDICATOR_SCHEMA,
+    key=("currency", "time"),
+    partition_by=("currency",),
+    nullable=frozenset(INDICATOR_SCHEMA) - {"currency", "time", "close"},
+    constraints={"close_is_positive": "close > 0"},
+)
+PREDICTIONS = Table(
+    "predictions",
+    {
+        "market": pl.String(),
+        "algorithm": pl.String(),
+        "version": pl.String(),
+        "currency": pl.String(),
+        "time": UTC_TIME,
+        "predicted_return": pl.Float64(),
+        "realised_return": pl.Float64(),
+        "cutoff": UTC_TIME,
+    },
+    key=("market", "algorithm", "version", "currency", "time"),
+    partition_by=("market", "algorithm"),
+    nullable=frozenset({"realised_return"}),
+    constraints={"time_is_at_or_after_cutoff": "time >= cutoff"},
+)
+GAPS = Table(
+    "gaps",
+    {"currency": pl.String(), "time": UTC_TIME, "end": UTC_TIME, "missing": pl.Int64()},
+    key=("currency", "time"),
+    partition_by=(),
+    constraints={"end_is_after_time": "end > time"},
+)
+TABLES: dict[str, Table] = {table.name: table for table in (KLINES, INDICATORS, PREDICTIONS, GAPS)}
+
+
+class Store(Protocol):
+    """The contract every store passes the same suite for."""
+
+    def read(
+        self,
+        table: Table,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        columns: Sequence[str] | None = None,
+        **equal: str | Sequence[str],
+    ) -> pl.DataFrame:
+        """Rows with time in [start, end) whose columns equal (or are among) the given values.
+
+        Sorted by key; an empty frame when nothing was ever written.
+        """
+
+    def replace(
+        self, table: Table, rows: pl.DataFrame, *, start: datetime | None, end: datetime | None, **equal: str
+    ) -> int:
+        """Make `rows` the only rows of the span, atomically; returns how many were written.
+
+        Raises:
+            StoreError: a row breaks the table's rules, lies outside the span, or repeats a key;
+                what was stored before is untouched.
+        """
+
+    def version(self, table: Table) -> str:
+        """Identity of the table's present content, to record beside what was made from it."""
+
+    def query(self, sql: str) -> pl.DataFrame:
+        """The answer to one read-only SQL statement (DuckDB's dialect) over the tables."""
+
+
+def open_store(settings: Settings) -> Store:
+    """The store the settings name."""
+    from cryptobot_assets.storage.lake import Lake
+
+    if "://" in settings.lake_url and not settings.lake_url.startswith("s3://"):
+        scheme = settings.lake_url.split("://")[0]
+        raise UsageError(f"CRYPTOBOT_STORE_URL: a store on {scheme}:// is not available; use a directory or s3://")
+    return Lake(settings.lake_url)
