@@ -1,0 +1,49 @@
+"""Gaps: spans of the grid without a kline, recorded and never filled."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from cryptobot_assets.domain.intervals import interval_delta
+
+GAP_COLUMNS = ("currency", "time", "end", "missing")
+
+
+def find_gaps(currency: str, times: pl.Series, interval: str, start: datetime, end: datetime) -> pl.DataFrame:
+    """Maximal runs of missing klines of one currency in [start, end).
+
+    Args:
+        times: open times present, sorted, unique, on the grid and inside the range.
+
+    Returns:
+        currency, time (first missing instant), end (first instant after the run), missing (klines).
+    """
+    step = interval_delta(interval)
+    marks = pl.concat([pl.Series([start - step]), times.cast(pl.Datetime("us", "UTC")), pl.Series([end])])
+    micros = marks.cast(pl.Datetime("us", "UTC")).dt.epoch("us").to_numpy()
+    steps = np.diff(micros) // int(step.total_seconds() * 1_000_000)
+    holes = np.flatnonzero(steps > 1)
+    return pl.DataFrame(
+        {
+            "currency": [currency] * len(holes),
+            "time": micros[holes] + int(step.total_seconds() * 1_000_000),
+            "end": micros[holes + 1],
+            "missing": steps[holes] - 1,
+        },
+        schema={"currency": pl.String, "time": pl.Int64, "end": pl.Int64, "missing": pl.Int64},
+    ).with_columns(pl.from_epoch(pl.col("time", "end"), time_unit="us").dt.replace_time_zone("UTC"))
+
+
+def merge_gaps(gaps: pl.DataFrame) -> pl.DataFrame:
+    """Join runs that touch, as those cut at a partition's border do; sorted by currency and time."""
+    ordered = gaps.sort("currency", "time")
+    begins = (pl.col("time") > pl.col("end").shift(1)).fill_null(True).over("currency")
+    return (
+        ordered.with_columns(run=begins.cum_sum().over("currency"))
+        .group_by("currency", "run", maintain_order=True)
+        .agg(pl.col("time").first(), pl.col("end").last(), pl.col("missing").sum())
+        .select(GAP_COLUMNS)
+    )

@@ -1,0 +1,196 @@
+"""The exchange's REST market data, fetched politely. The one home of requests.
+
+Weight is counted as the exchange reports it and requests pause before the limit is reached, so
+that 429 is the exception; when it comes all the same, `Retry-After` is obeyed. Faults of the
+network and answers that cannot be read are tried again with growing pauses; an error the exchange
+means (an unknown symbol, say) is raised at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import polars as pl
+import requests
+
+from cryptobot_assets.domain.intervals import interval_delta
+from cryptobot_assets.domain.klines import KLINE_SCHEMA, require_klines
+from cryptobot_assets.errors import BadKlines, ExchangeError, ExchangeUnreachable, RateLimited
+
+PAGE_ROWS = 1000
+WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
+MARKET_HEADER = "X-Exchange-Market"
+WEIGHT_SHARE = 0.9
+"""Share of the minute's weight used before pausing to the next minute."""
+
+Row = tuple[int, str, str, str, str, str, int, str, int, str, str, str]
+_ROWS = msgspec.json.Decoder(list[Row])
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """One listed symbol."""
+
+    name: str
+    quote: str
+    trading: bool
+
+
+class Exchange:
+    """A client of one exchange address; one per thread of work.
+
+    Args:
+        url: base address, for example https://data-api.binance.vision.
+        timeout_seconds: of connecting and of reading, each.
+        retries: further tries after a fault that may pass.
+        sleep: replaced in tests.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = 10.0,
+        retries: int = 6,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._timeout = timeout_seconds
+        self._retries = retries
+        self._sleep = sleep
+        self._session = requests.Session()
+        self._weight_limit: int | None = None
+        self.market = ""
+        """What the server says of its market (`simulated ...`, `replay ...`); empty for the real exchange."""
+
+    def server_time(self) -> datetime:
+        """The exchange's clock: klines that end after it are unfinished."""
+        answer = msgspec.json.decode(self._get("/api/v3/time", {}))
+        return datetime.fromtimestamp(answer["serverTime"] / 1000, UTC)
+
+    def symbols(self) -> list[Symbol]:
+        """Every symbol the exchange lists; reads the weight limit on the way."""
+        answer = msgspec.json.decode(self._get("/api/v3/exchangeInfo", {}))
+        for limit in answer.get("rateLimits", []):
+            if limit["rateLimitType"] == "REQUEST_WEIGHT" and limit["interval"] == "MINUTE":
+                self._weight_limit = int(limit["limit"]) // int(limit["intervalNum"])
+        return [Symbol(one["symbol"], one["quoteAsset"], one["status"] == "TRADING") for one in answer["symbols"]]
+
+    def first_time(self, currency: str, interval: str) -> datetime | None:
+        """Open time of the first kline ever: when trading began."""
+        rows = self._page(currency, interval, 0, None, limit=1)
+        return datetime.fromtimestamp(rows[0][0] / 1000, UTC) if rows else None
+
+    def klines(self, currency: str, interval: str, start: datetime, end: datetime) -> Iterator[pl.DataFrame]:
+        """Finished klines with time in [start, end), a page of up to 1,000 at a time, in order.
+
+        What the exchange never recorded is absent. The unfinished kline is left out.
+
+        Raises:
+            BadKlines: the exchange sent rows that break the kline contract.
+            ExchangeError and below: see the module.
+        """
+        step = interval_delta(interval)
+        stop = min(end, self.server_time() - step + timedelta(microseconds=1))
+        cursor = start
+        while cursor < stop:
+            rows = self._page(currency, interval, _milliseconds(cursor), _milliseconds(stop) - 1, limit=PAGE_ROWS)
+            if not rows:
+                return
+            page = self._to_frame(currency, interval, rows)
+            yield page
+            cursor = page["time"][-1] + step
+            if len(rows) < PAGE_ROWS:
+                return
+
+    def _page(self, currency: str, interval: str, start: int, end: int | None, *, limit: int) -> list[Row]:
+        query = {"symbol": currency, "interval": interval, "startTime": start, "limit": limit}
+        if end is not None:
+            query["endTime"] = end
+        return self._get("/api/v3/klines", query, decode=_ROWS.decode)
+
+    def _to_frame(self, currency: str, interval: str, rows: list[Row]) -> pl.DataFrame:
+        opened, opens, highs, lows, closes, volumes, _, quotes, trades, *_ = zip(*rows, strict=True)
+        numbers = {"open": opens, "high": highs, "low": lows, "close": closes, "volume": volumes}
+        frame = pl.DataFrame(
+            {"time": opened, **numbers, "quote_volume": quotes, "trades": trades},
+            schema_overrides={"time": pl.Int64, "trades": pl.Int64},
+        )
+        try:
+            typed = frame.with_columns(
+                pl.from_epoch("time", time_unit="ms").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
+                pl.col(*numbers, "quote_volume").cast(pl.Float64),
+                currency=pl.lit(currency),
+                source=pl.lit("replay" if self.market.startswith("replay") else "rest"),
+            )
+        except pl.exceptions.InvalidOperationError as error:
+            raise BadKlines(f"the exchange sent a price of {currency} that is no number") from error
+        return require_klines(typed.select(KLINE_SCHEMA), interval)
+
+    def _get(self, path: str, query: dict[str, Any], decode: Callable[[bytes], Any] | None = None) -> Any:
+        for attempt in range(self._retries + 1):
+            last = attempt == self._retries
+            try:
+                body = self._once(path, query)
+                return decode(body) if decode else body
+            except RateLimited as error:
+                if last:
+                    raise
+                self._sleep(error.retry_after_seconds)
+            except (requests.RequestException, msgspec.DecodeError, _Passing) as error:
+                if last:
+                    raise ExchangeUnreachable(f"exchange {self.url} gave no usable answer: {_cause(error)}") from error
+                self._sleep(min(0.2 * 2**attempt, 30.0))
+        raise AssertionError("unreachable")
+
+    def _once(self, path: str, query: dict[str, Any]) -> bytes:
+        answer = self._session.get(self.url + path, params=query, timeout=self._timeout)
+        self.market = answer.headers.get(MARKET_HEADER, "")
+        if answer.status_code in (418, 429):
+            wait = float(answer.headers.get("Retry-After", "1"))
+            raise RateLimited(
+                f"exchange {self.url} asks to wait {wait:g} s (HTTP {answer.status_code})",
+                status=answer.status_code,
+                retry_after_seconds=wait,
+            )
+        if answer.status_code >= 500:
+            raise _Passing(f"HTTP {answer.status_code}")
+        if answer.status_code >= 400:
+            raise _meant_error(self.url, path, query, answer)
+        self._keep_under_limit(int(answer.headers.get(WEIGHT_HEADER, "0")))
+        return answer.content
+
+    def _keep_under_limit(self, used: int) -> None:
+        if self._weight_limit is not None and used >= WEIGHT_SHARE * self._weight_limit:
+            self._sleep(60.0 - time.time() % 60.0 + 0.1)
+
+
+class _Passing(Exception):
+    """A fault of the server that may pass."""
+
+
+def _meant_error(url: str, path: str, query: dict[str, Any], answer: requests.Response) -> ExchangeError:
+    try:
+        body = msgspec.json.decode(answer.content)
+        code, message = int(body["code"]), str(body["msg"])
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        code, message = None, f"HTTP {answer.status_code}"
+    subject = f" for {query['symbol']}" if "symbol" in query else ""
+    return ExchangeError(f"exchange {url}{path}{subject}: {message}", status=answer.status_code, code=code)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, requests.ConnectionError):
+        return "nothing answers there"
+    if isinstance(error, requests.Timeout):
+        return "it did not answer in time"
+    return str(error).splitlines()[0]
