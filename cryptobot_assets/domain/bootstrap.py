@@ -36,9 +36,9 @@ def bootstrap_interval(
         level: coverage aimed at, 0.90 by default.
 
     Returns:
-        (low, high), or None with fewer than `FEWEST_SAMPLES` rows.
+        (low, high), or None with fewer than `FEWEST_SAMPLES` rows or no draws.
     """
-    if len(samples) < FEWEST_SAMPLES:
+    if len(samples) < FEWEST_SAMPLES or not draws:
         return None
     resampled = StationaryBootstrap(max(min(block, len(samples) / 3), 1), samples, seed=seed)
     values = [statistic(drawn[0]) for drawn, _ in resampled.bootstrap(draws)]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.bootstrap import Interval, bootstrap_interval
+from cryptobot_assets.domain.bootstrap import DRAWS, Interval, bootstrap_interval
 from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.domain.labels import HORIZON, HORIZON_HOURS
 
@@ -69,10 +69,10 @@ def at_whole_hours(rows: pl.DataFrame, interval: str) -> pl.DataFrame:
     return rows.filter(known_at.dt.epoch("s") % 3600 == 0)
 
 
-def score(rows: pl.DataFrame, interval: str, *, seed: int) -> Score:
+def score(rows: pl.DataFrame, interval: str, *, seed: int, draws: int = DRAWS) -> Score:
     """All figures of rows with columns currency, time, predicted_return, realised_return (no nulls)."""
     predicted, realised = rows["predicted_return"].to_numpy(), rows["realised_return"].to_numpy()
-    ic, ic_ci = information_coefficient(at_whole_hours(rows, interval), seed=seed)
+    ic, ic_ci = information_coefficient(at_whole_hours(rows, interval), seed=seed, draws=draws)
     return Score(
         rows=rows.height,
         mse=float(np.mean((predicted - realised) ** 2)),
@@ -102,7 +102,7 @@ def hourly_ic(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def information_coefficient(rows: pl.DataFrame, *, seed: int) -> tuple[float | None, Interval]:
+def information_coefficient(rows: pl.DataFrame, *, seed: int, draws: int = DRAWS) -> tuple[float | None, Interval]:
     """Mean hourly IC with its interval.
 
     With fewer than three currencies there is no cross-section: the figure is then the rank
@@ -112,12 +112,12 @@ def information_coefficient(rows: pl.DataFrame, *, seed: int) -> tuple[float | N
         series = hourly_ic(rows)["ic"].to_numpy()
         if not len(series):
             return None, None
-        return float(series.mean()), bootstrap_interval(series, np.mean, block=IC_BLOCK_HOURS, seed=seed)
+        return float(series.mean()), bootstrap_interval(series, np.mean, block=IC_BLOCK_HOURS, seed=seed, draws=draws)
     pairs = rows.sort("time").select("predicted_return", "realised_return").to_numpy()
     value = _rank_correlation(pairs)
     if not np.isfinite(value):
         return None, None
-    return value, bootstrap_interval(pairs, _rank_correlation, block=IC_BLOCK_HOURS, seed=seed)
+    return value, bootstrap_interval(pairs, _rank_correlation, block=IC_BLOCK_HOURS, seed=seed, draws=draws)
 
 
 def _rank_correlation(pairs: np.ndarray) -> float:

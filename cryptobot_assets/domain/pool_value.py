@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.bootstrap import Interval, bootstrap_interval
+from cryptobot_assets.domain.bootstrap import DRAWS, Interval, bootstrap_interval
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.labels import HORIZON_HOURS
 
@@ -123,7 +123,7 @@ def best_one(predicted: np.ndarray) -> np.ndarray:
     return np.where(known.any(axis=1), best, -1)
 
 
-def pool_value(hours: Hours, costs: Costs, *, seed_value: float, seed: int) -> PoolValue:
+def pool_value(hours: Hours, costs: Costs, *, seed_value: float, seed: int, draws: int = DRAWS) -> PoolValue:
     """Gross and net value of the 24 sleeves, with a 90 % interval of the net one.
 
     Args:
@@ -143,7 +143,7 @@ def pool_value(hours: Hours, costs: Costs, *, seed_value: float, seed: int) -> P
         seed=seed_value,
         gross=float(gross_factor.prod(axis=0).mean()),
         net=float(net_factor.prod(axis=0).mean()),
-        net_ci=bootstrap_interval(daily, _value_of_logs, block=BLOCK_DAYS, seed=seed),
+        net_ci=bootstrap_interval(daily, _value_of_logs, block=BLOCK_DAYS, seed=seed, draws=draws),
         trades=int(sides.sum()),
         daily_net=net_factor,
     )

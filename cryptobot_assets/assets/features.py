@@ -1,0 +1,67 @@
+"""Indicators: point-in-time columns of every kline."""
+
+import dagster as dg
+import polars as pl
+
+from cryptobot_assets.assets.pictures import indicator_picture
+from cryptobot_assets.domain.indicators import INDICATOR_NAMES, LONGEST_LOOKBACK, indicator_frame
+from cryptobot_assets.partitions import Partitions, Span
+from cryptobot_assets.progress import Progress
+from cryptobot_assets.storage.store import INDICATORS, KLINES, Store
+
+BLOCK_DAYS = 120
+GROUP = "features"
+
+
+def feature_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
+    """The `indicators` asset of one deployment."""
+    interval = partitions.settings.interval
+
+    @dg.asset(
+        deps=[dg.AssetDep("klines", partition_mapping=partitions.lookback)],
+        partitions_def=partitions.market_data,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=GROUP,
+        kinds={"python", "polars", "deltalake"},
+        owners=["team:research"],
+        code_version="1",
+        description=(
+            "Moving-average differences, scaled close, RSI, MACD and Bollinger %b, each known at its row's close "
+            "and reading only the 28 days before (`ma25_99d` 99 days). A gap inside a lookback makes the values "
+            "that touch it null."
+        ),
+    )
+    def indicators(
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], progress: dg.ResourceParam[Progress]
+    ) -> dg.MaterializeResult:
+        rows, complete = 0, 0
+        shown: pl.DataFrame | None = None
+        for span in partitions.spans_of(context.partition_keys):
+            for block in partitions.blocks(span, BLOCK_DAYS):
+                shown = indicate(block, interval, store)
+                rows += shown.height
+                complete += shown.drop_nulls(set(INDICATOR_NAMES) - {"ma25_99d", "ma25_99d_scale"}).height
+                progress.advance("indicators", rows=shown.height, note=block.currency)
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": rows,
+                "rows_with_every_28_day_indicator": complete,
+                **({"picture": dg.MetadataValue.md(indicator_picture(shown))} if shown is not None else {}),
+            }
+        )
+
+    return [indicators]
+
+
+def indicate(block: Span, interval: str, store: Store) -> pl.DataFrame:
+    """Compute and store the indicators of one block; returns them."""
+    klines = store.read(
+        KLINES,
+        start=block.start - LONGEST_LOOKBACK,
+        end=block.end,
+        columns=["currency", "time", "close"],
+        currency=block.currency,
+    )
+    frame = indicator_frame(klines, interval, block.start, block.end)
+    store.replace(INDICATORS, frame, start=block.start, end=block.end, currency=block.currency)
+    return frame

@@ -1,0 +1,82 @@
+"""Market data: klines as the exchange recorded them, and the gaps it left."""
+
+from datetime import datetime
+
+import dagster as dg
+import polars as pl
+
+from cryptobot_assets.assets.pictures import kline_picture
+from cryptobot_assets.domain.gaps import find_gaps
+from cryptobot_assets.domain.klines import KLINE_SCHEMA
+from cryptobot_assets.partitions import Partitions, Span
+from cryptobot_assets.progress import Progress
+from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.store import GAPS, KLINES, Store
+
+BLOCK_DAYS = 90
+GROUP = "market_data"
+
+
+def market_data_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
+    """The `klines` asset of one deployment."""
+    interval = partitions.settings.interval
+
+    @dg.asset(
+        partitions_def=partitions.market_data,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=GROUP,
+        kinds={"python", "deltalake"},
+        owners=["team:market-data"],
+        code_version="1",
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
+        description=(
+            f"Finished {interval} klines of one currency and {partitions.span_name}, as the exchange recorded "
+            "them, fetched over HTTP. A row is known one interval after its time. What the exchange never "
+            "recorded is a gap, never an invented row."
+        ),
+    )
+    def klines(
+        context: dg.AssetExecutionContext,
+        exchange: dg.ResourceParam[Exchange],
+        store: dg.ResourceParam[Store],
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        totals = {"rows": 0, "missing": 0}
+        shown: pl.DataFrame | None = None
+        for span in partitions.spans_of(context.partition_keys):
+            listed = exchange.first_time(span.currency, interval)
+            for block in partitions.blocks(span, BLOCK_DAYS):
+                shown, gaps = ingest(block, interval, listed, exchange, store, progress)
+                totals["rows"] += shown.height
+                totals["missing"] += int(gaps["missing"].sum())
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": totals["rows"],
+                "missing_klines": totals["missing"],
+                "source": exchange.market or "the exchange's REST API",
+                **({"picture": dg.MetadataValue.md(kline_picture(shown))} if shown is not None else {}),
+            }
+        )
+
+    return [klines]
+
+
+def ingest(
+    block: Span, interval: str, listed: datetime | None, exchange: Exchange, store: Store, progress: Progress
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Fetch and store one block; returns its klines and gaps.
+
+    Args:
+        listed: open time of the currency's first kline ever; nothing before it is a gap.
+    """
+    pages = []
+    for page in exchange.klines(block.currency, interval, block.start, block.end):
+        pages.append(page)
+        progress.advance("ingest", rows=page.height, note=block.currency)
+    rows = pl.concat(pages) if pages else pl.DataFrame(schema=KLINE_SCHEMA)
+    store.replace(KLINES, rows, start=block.start, end=block.end, currency=block.currency)
+    expected_end = min(block.end, exchange.last_finished(interval))
+    expected_start = max(block.start, listed) if listed is not None else expected_end
+    gaps = find_gaps(block.currency, rows["time"], interval, expected_start, max(expected_start, expected_end))
+    store.replace(GAPS, gaps, start=block.start, end=block.end, currency=block.currency)
+    return rows, gaps

@@ -1,0 +1,160 @@
+"""Pictures of results as PNG bytes, and as Markdown the Dagster UI shows. The one home of matplotlib."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+
+MOST_POINTS = 4_000
+BLUE, ORANGE, GREY, GREEN = "#2563eb", "#ea580c", "#64748b", "#15803d"
+
+
+def as_markdown(png: bytes, title: str) -> str:
+    """A PNG as an image the UI renders in place."""
+    return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def draw(paint: Callable[[Figure], None], *, width: float = 9.0, height: float = 3.6) -> bytes:
+    """PNG bytes of what `paint` draws on a fresh figure."""
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=100)
+    paint(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _dated(axes: Axes) -> None:
+    locator = AutoDateLocator()
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.grid(alpha=0.25)
+
+
+def _times(frame: pl.DataFrame) -> np.ndarray:
+    return frame["time"].dt.replace_time_zone(None).to_numpy()
+
+
+def _thin(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.gather_every(max(frame.height // MOST_POINTS, 1))
+
+
+def kline_picture(klines: pl.DataFrame) -> str:
+    """Close and volume of one currency, as Markdown."""
+    if klines.is_empty():
+        return "No klines in this range."
+    title = f"{klines['currency'][0]}, {klines.height:,} klines"
+
+    def paint(figure: Figure) -> None:
+        price, volume = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        shown = _thin(klines)
+        price.plot(_times(shown), shown["close"], color=BLUE, linewidth=0.8)
+        price.set(ylabel="close (quote)", title=title)
+        volume.fill_between(_times(shown), shown["volume"].to_numpy(), color=GREY, linewidth=0)
+        volume.set(ylabel="volume (base)", xlabel="time (UTC)")
+        _dated(price)
+        _dated(volume)
+
+    return as_markdown(draw(paint), title)
+
+
+def indicator_picture(indicators: pl.DataFrame) -> str:
+    """Scaled close and moving-average differences of one currency, as Markdown."""
+    if indicators.is_empty():
+        return "No indicators in this range."
+    title = f"{indicators['currency'][0]}, {indicators.height:,} rows of indicators"
+
+    def paint(figure: Figure) -> None:
+        scaled, averages = figure.subplots(2, 1, sharex=True)
+        shown = _thin(indicators)
+        scaled.plot(_times(shown), shown["close_minmax_scale"], color=BLUE, linewidth=0.8)
+        scaled.set(ylabel="close_minmax_scale", ylim=(-0.05, 1.05), title=title)
+        for name, colour in (("ma7_25h_scale", ORANGE), ("ma25_99h_scale", GREEN), ("ma7_25d_scale", GREY)):
+            averages.plot(_times(shown), shown[name], color=colour, linewidth=0.8, label=name)
+        averages.set(ylabel="share of close", xlabel="time (UTC)")
+        averages.legend(fontsize=8, loc="upper left", ncols=3)
+        _dated(scaled)
+        _dated(averages)
+
+    return as_markdown(draw(paint), title)
+
+
+def actual_against_predicted(rows: pl.DataFrame, title: str) -> bytes:
+    """Scatter of realised on predicted 24 h returns, with the mean realised of each predicted decile.
+
+    Args:
+        rows: columns predicted_return, realised_return, no nulls.
+    """
+    deciles = (
+        rows.sort("predicted_return")
+        .with_row_index("n")
+        .group_by((pl.col("n") * 10 // rows.height).alias("decile"), maintain_order=True)
+        .agg(pl.col("predicted_return", "realised_return").mean())
+    )
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        shown = _thin(rows)
+        axes.scatter(shown["predicted_return"] * 100, shown["realised_return"] * 100, s=4, alpha=0.25, color=GREY)
+        axes.plot(
+            deciles["predicted_return"] * 100,
+            deciles["realised_return"] * 100,
+            "o-",
+            color=ORANGE,
+            label="mean of each tenth",
+        )
+        low, high = np.quantile(rows["realised_return"].to_numpy() * 100, [0.005, 0.995])
+        axes.set(title=title, xlabel="predicted 24 h return (%)", ylabel="realised 24 h return (%)", ylim=(low, high))
+        axes.axhline(0, color="black", linewidth=0.6)
+        axes.axvline(0, color="black", linewidth=0.6)
+        axes.grid(alpha=0.25)
+        axes.legend(fontsize=8)
+
+    return draw(paint, width=6.5, height=4.2)
+
+
+def importance_picture(importance: dict[str, float], title: str) -> bytes:
+    """The twelve largest shares of importance as bars."""
+    top = sorted(importance.items(), key=lambda item: -abs(item[1]))[:12][::-1]
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.barh([name for name, _ in top], [value for _, value in top], color=BLUE)
+        axes.set(title=title, xlabel="importance (share)")
+        axes.grid(alpha=0.25, axis="x")
+
+    return draw(paint, width=6.5, height=4.2)
+
+
+def equity_picture(days: Sequence[np.datetime64], curves: dict[str, np.ndarray], control: np.ndarray) -> bytes:
+    """Net pool value of each algorithm against the control, from 1."""
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for name, values in curves.items():
+            axes.plot(days[: len(values)], values, linewidth=1.1, label=name)
+        axes.plot(days[: len(control)], control, color="black", linewidth=2, label="control (holding)")
+        axes.set(title="Pool value net of costs, out of sample", xlabel="time (UTC)", ylabel="multiple of capital")
+        _dated(axes)
+        axes.legend(fontsize=7, ncols=3)
+
+    return draw(paint, height=4.4)
+
+
+def trial_picture(values: Sequence[float], title: str) -> bytes:
+    """Objective of each tuning trial and the best so far."""
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        best = np.fmin.accumulate(np.asarray(values, dtype=float))
+        axes.plot(values, "o", color=GREY, markersize=4, label="trial")
+        axes.plot(best, color=ORANGE, label="best so far")
+        axes.set(title=title, xlabel="trial", ylabel="mean squared error over folds")
+        axes.grid(alpha=0.25)
+        axes.legend(fontsize=8)
+
+    return draw(paint, width=6.5, height=3.4)

@@ -1,0 +1,124 @@
+"""Partitions of the assets, and the way from partition keys to spans of time.
+
+Market data is partitioned currency x span, a span being a day at 1m and a month at 1h; models are
+partitioned market x cutoff day; reports by market. Dagster orders the dimensions of a key by
+name: `BTCUSDT|2024-05-13`, `2024-05-13|ALL`.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+
+from cryptobot_assets.domain.intervals import day_start, parse_day
+from cryptobot_assets.settings import Settings
+
+POOLED_MARKET = "ALL"
+LOOKBACK_DAYS = 28
+
+
+@dataclass(frozen=True)
+class Span:
+    """One currency over [start, end), whole partitions."""
+
+    currency: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """Every partitions definition of one deployment, from its settings."""
+
+    settings: Settings
+
+    @property
+    def markets(self) -> tuple[str, ...]:
+        """What a model may be trained on: the pooled universe or one currency."""
+        return (POOLED_MARKET, *self.settings.currencies)
+
+    @property
+    def span_name(self) -> str:
+        """Name of the time dimension of market data: `day` or `month`."""
+        return self.settings.partition
+
+    @property
+    def spans(self) -> dg.TimeWindowPartitionsDefinition:
+        """The time dimension of market data; today's partition, still growing, is the last one."""
+        if self.settings.partition == "month":
+            return dg.MonthlyPartitionsDefinition(self.settings.start_day.replace(day=1).isoformat(), end_offset=1)
+        return dg.DailyPartitionsDefinition(self.settings.start_day.isoformat(), end_offset=1)
+
+    @property
+    def market_data(self) -> dg.MultiPartitionsDefinition:
+        """currency x span."""
+        currencies = dg.StaticPartitionsDefinition(list(self.settings.currencies))
+        return dg.MultiPartitionsDefinition({"currency": currencies, self.span_name: self.spans})
+
+    @property
+    def models(self) -> dg.MultiPartitionsDefinition:
+        """cutoff x market."""
+        cutoffs = dg.DailyPartitionsDefinition(self.settings.start_day.isoformat(), end_offset=1)
+        return dg.MultiPartitionsDefinition({"cutoff": cutoffs, "market": self.market_partitions})
+
+    @property
+    def market_partitions(self) -> dg.StaticPartitionsDefinition:
+        """market."""
+        return dg.StaticPartitionsDefinition(list(self.markets))
+
+    @property
+    def lookback(self) -> dg.MultiPartitionMapping:
+        """A span of indicators reads its own klines and those of the 28 days before."""
+        offset = -1 if self.settings.partition == "month" else -LOOKBACK_DAYS
+        window = dg.TimeWindowPartitionMapping(start_offset=offset, allow_nonexistent_upstream_partitions=True)
+        return dg.MultiPartitionMapping(
+            {
+                "currency": dg.DimensionPartitionMapping("currency", dg.IdentityPartitionMapping()),
+                self.span_name: dg.DimensionPartitionMapping(self.span_name, window),
+            }
+        )
+
+    def span(self, key: str) -> tuple[datetime, datetime]:
+        """[start, end) of one key of the time dimension."""
+        first = parse_day(key)
+        if self.settings.partition == "month":
+            return day_start(first), day_start((first.replace(day=1) + timedelta(days=32)).replace(day=1))
+        return day_start(first), day_start(first + timedelta(days=1))
+
+    def spans_of(self, keys: Iterable[str]) -> list[Span]:
+        """Market-data partition keys as spans, neighbouring ones of a currency joined."""
+        pairs = sorted(tuple(key.split("|", 1)) for key in keys)
+        joined: list[Span] = []
+        for currency, key in pairs:
+            start, end = self.span(key)
+            if joined and joined[-1].currency == currency and joined[-1].end == start:
+                joined[-1] = Span(currency, joined[-1].start, end)
+            else:
+                joined.append(Span(currency, start, end))
+        return joined
+
+    def span_keys(self, first: date, last: date) -> list[str]:
+        """Keys of the time dimension that hold the days [first, last]."""
+        keys = []
+        day = first.replace(day=1) if self.settings.partition == "month" else first
+        while day <= last:
+            keys.append(day.isoformat())
+            day = self.span(day.isoformat())[1].date()
+        return keys
+
+    def blocks(self, span: Span, days: int) -> Iterator[Span]:
+        """The span in pieces of whole partitions of about `days` days, to bound memory."""
+        start = span.start
+        while start < span.end:
+            end = self.span(start.date().isoformat())[1]
+            while end < span.end and end - start < timedelta(days=days):
+                end = self.span(end.date().isoformat())[1]
+            yield Span(span.currency, start, end)
+            start = end
+
+
+def model_key(market: str, cutoff: datetime | date) -> str:
+    """Partition key of a model trained as of a cutoff day."""
+    day = cutoff.astimezone(UTC).date() if isinstance(cutoff, datetime) else cutoff
+    return f"{day.isoformat()}|{market}"
