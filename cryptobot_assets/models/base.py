@@ -1,0 +1,130 @@
+"""What every algorithm promises, and the records that travel between tuning and the registry.
+
+    Algorithm --suggest(trial)--> params --fit(X, y)--> FittedModel --save--> ModelFile
+
+`X` is float64 (rows, features), `y` float64 (rows,): realised returns over the horizon, not
+scaled. Whatever scaling an algorithm needs it learns inside `fit`, so from training rows only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+Params = Mapping[str, float | int]
+
+
+class SearchTrial(Protocol):
+    """The two draws a search space needs; Optuna's trials and any fake have them."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
+
+
+@dataclass(frozen=True)
+class Range:
+    """One searched parameter: `[low, high]`, an integer when `low` is one, and where to start."""
+
+    low: float | int
+    high: float | int
+    default: float | int
+    log: bool = False
+
+    def draw(self, trial: SearchTrial, name: str) -> float | int:
+        """A value of this range, as the trial chooses."""
+        if isinstance(self.low, int):
+            return trial.suggest_int(name, self.low, int(self.high), log=self.log)
+        return trial.suggest_float(name, self.low, self.high, log=self.log)
+
+
+Space = Mapping[str, Range]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A saved model: which library reads it (an MLflow flavour) and its name in its folder."""
+
+    flavor: Literal["onnx", "xgboost", "catboost"]
+    filename: str
+
+
+class FittedModel(Protocol):
+    """A model after `fit`, still in memory."""
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Predicted returns, float64 (rows,), of float (rows, features)."""
+        ...
+
+    def importance(self, features: Sequence[str]) -> dict[str, float]:
+        """Share of each feature in the predictions, >= 0, summing to 1, or all 0 for a constant."""
+        ...
+
+    def save(self, folder: Path) -> ModelFile:
+        """Write the model, in a format that no reader has to unpickle."""
+        ...
+
+
+class Algorithm(Protocol):
+    """One of the algorithms of `models.algorithms.ALGORITHMS`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def space(self) -> Space: ...
+
+    def suggest(self, trial: SearchTrial) -> dict[str, float | int]:
+        """Parameters for `fit`, drawn from the search space."""
+        ...
+
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        *,
+        params: Params,
+        seed: int,
+        weight: np.ndarray | None = None,
+    ) -> FittedModel:
+        """A model of `y` given `X`; the same arguments give the same model.
+
+        Args:
+            X: float64 (rows, features), finite.
+            y: float64 (rows,), finite.
+            params: as `suggest` gives them.
+            seed: of whatever is random inside.
+            weight: (rows,), >= 0; unset means all rows alike.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """One tuning trial: what was tried and what came of it.
+
+    `value` is the mean squared error over all test rows of the folds and `fold_values` that of
+    each fold, in squared returns; a failed trial has neither, and `error` says why.
+    """
+
+    number: int
+    params: dict[str, float | int]
+    value: float | None
+    fold_values: tuple[float, ...]
+    seconds: float
+    state: Literal["complete", "failed"]
+    error: str | None = None
+
+
+def shares(strengths: np.ndarray, features: Sequence[str]) -> dict[str, float]:
+    """`strengths` (features,) >= 0 as shares of their sum, by feature.
+
+    >>> shares(np.array([3.0, 1.0]), ["a", "b"])
+    {'a': 0.75, 'b': 0.25}
+    """
+    total = float(strengths.sum())
+    return {name: float(strength) / total if total else 0.0 for name, strength in zip(features, strengths, strict=True)}

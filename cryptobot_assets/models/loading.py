@@ -1,0 +1,88 @@
+"""Loading a saved model to score rows, without the code that trained it and without unpickling."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cryptobot_assets.errors import RegistryError
+from cryptobot_assets.models.card import ModelCard, read_card
+
+READERS = {"onnx": "onnx_file", "xgboost": "xgboost_trees", "catboost": "catboost_trees"}
+"""Module of `cryptobot_assets.models` that reads each flavour; only the one needed is imported."""
+
+RELATIVE_TOLERANCE = 1e-6
+ABSOLUTE_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A loaded model; safe to call from several threads."""
+
+    card: ModelCard
+    predictor: Callable[[np.ndarray], np.ndarray]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Columns of the rows, in order."""
+        return self.card.features
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        """Predicted returns, float64 (rows,), of finite numbers (rows, features).
+
+        Raises:
+            ValueError: the rows have another number of columns.
+        """
+        rows = np.ascontiguousarray(rows, dtype=np.float64)
+        if rows.ndim != 2 or rows.shape[1] != len(self.features):
+            raise ValueError(f"rows of shape {rows.shape} given to a model of {len(self.features)} features")
+        return self.predictor(rows) if len(rows) else np.empty(0)
+
+
+def load_scorer(folder: Path) -> Scorer:
+    """The scorer of a model folder, as `write_model` wrote it or the registry downloaded it.
+
+    Raises:
+        RegistryError: the folder holds no whole model of a known format.
+    """
+    folder = Path(folder)
+    card, file = read_card(folder)
+    if file.flavor not in READERS:
+        raise RegistryError(f"{folder} holds a model of format {file.flavor!r}, which nothing here reads")
+    reader = importlib.import_module(f"cryptobot_assets.models.{READERS[file.flavor]}")
+    try:
+        predictor = reader.read_predictor(folder / file.filename)
+    except Exception as error:  # each library has an error tree of its own
+        raise RegistryError(f"{folder / file.filename} cannot be loaded: {_first_line(error)}") from error
+    return Scorer(card, predictor)
+
+
+def warm_up(scorer: Scorer) -> Scorer:
+    """The scorer, once it has repeated the predictions that its card remembers.
+
+    Raises:
+        RegistryError: it has none to repeat, cannot, or gives others.
+    """
+    card = scorer.card
+    label = f"{card.algorithm} of {card.market} as of {card.cutoff:%Y-%m-%d}"
+    if not card.warmup_rows:
+        raise RegistryError(f"model {label} has no warm-up rows to check it by: train it again")
+    try:
+        predictions = scorer.predict(np.array(card.warmup_rows))
+    except Exception as error:  # each library has an error tree of its own
+        raise RegistryError(f"model {label} fails on its warm-up rows: {_first_line(error)}") from error
+    expected = np.array(card.warmup_predictions)
+    if predictions.shape != expected.shape or not np.allclose(
+        predictions, expected, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE
+    ):
+        raise RegistryError(f"model {label} does not repeat its warm-up predictions: train it again")
+    return scorer
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"

@@ -1,0 +1,141 @@
+"""Tuning by walk-forward error: the one home of Optuna.
+
+    fold 1   train ======|purge|test ---
+    fold 2   train ==========|purge|test ---
+    fold 3   train ==============|purge|test ---        time ->
+
+The folds come purged from the caller. Each trial fits on every fold's training rows alone, and
+its value is the squared error summed over all test rows divided by their number.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import optuna
+
+from cryptobot_assets.errors import CryptobotError, NotEnoughHistory
+from cryptobot_assets.models.base import Algorithm, Params, TrialRecord
+
+FIRST_RANDOM_TRIALS = 6
+
+
+class TuningFailed(CryptobotError):
+    """No trial of a study finished; the message carries the last trial's reason."""
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """The best finished trial and all trials in order."""
+
+    best_params: dict[str, float | int]
+    best_value: float
+    trials: tuple[TrialRecord, ...]
+
+
+@dataclass(frozen=True)
+class _Split:
+    """One fold's rows, cut once for all trials."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None
+    X_test: np.ndarray
+    y_test: np.ndarray
+
+
+def tune(
+    algorithm: Algorithm,
+    X: np.ndarray,
+    y: np.ndarray,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    trials: int,
+    seed: int,
+    on_trial: Callable[[TrialRecord], None] = lambda trial: None,
+    weight: np.ndarray | None = None,
+) -> TuningResult:
+    """Search the algorithm's space with a seeded TPE sampler, its defaults first.
+
+    Args:
+        algorithm: what to tune.
+        X: float64 (rows, features), finite.
+        y: float64 (rows,), realised returns.
+        folds: (train rows, test rows) as integer positions, purged.
+        trials: how many parameter sets to try, failed ones counted.
+        seed: of the sampler and of every fit.
+        on_trial: told of each trial as it ends, so that an interrupted study leaves its trials.
+        weight: training weight of each row (rows,), unset for all alike.
+
+    Raises:
+        NotEnoughHistory: there is no fold, or one lacks training or test rows.
+        TuningFailed: no trial finished.
+    """
+    if not folds or any(len(train) == 0 or len(test) == 0 for train, test in folds):
+        raise NotEnoughHistory("a fold has no rows to train or test on: ingest more days or ask for fewer folds")
+    splits = [_split(X, y, weight, train, test) for train, test in folds]
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=FIRST_RANDOM_TRIALS)
+    )
+    study.enqueue_trial({name: span.default for name, span in algorithm.space.items()})
+    records = []
+    for number in range(trials):
+        trial = study.ask()
+        record = _attempt(algorithm, algorithm.suggest(trial), splits, number=number, seed=seed)
+        if record.value is None:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        else:
+            study.tell(trial, record.value)
+        records.append(record)
+        on_trial(record)
+    return _best(algorithm.name, records)
+
+
+def _split(X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, train: np.ndarray, test: np.ndarray) -> _Split:
+    return _Split(X[train], y[train], None if weight is None else weight[train], X[test], y[test])
+
+
+def _attempt(algorithm: Algorithm, params: Params, splits: Sequence[_Split], *, number: int, seed: int) -> TrialRecord:
+    """One trial; whatever a library raises is its reason for failing and does not end the study."""
+    started = time.perf_counter()
+    try:
+        errors = [_squared_errors(algorithm, split, params, seed) for split in splits]
+    except Exception as error:
+        return TrialRecord(
+            number=number,
+            params=dict(params),
+            value=None,
+            fold_values=(),
+            seconds=time.perf_counter() - started,
+            state="failed",
+            error=f"{type(error).__name__}: {error}",
+        )
+    return TrialRecord(
+        number=number,
+        params=dict(params),
+        value=float(np.concatenate(errors).mean()),
+        fold_values=tuple(float(fold.mean()) for fold in errors),
+        seconds=time.perf_counter() - started,
+        state="complete",
+    )
+
+
+def _squared_errors(algorithm: Algorithm, split: _Split, params: Params, seed: int) -> np.ndarray:
+    model = algorithm.fit(split.X, split.y, params=params, seed=seed, weight=split.weight)
+    errors = (model.predict(split.X_test) - split.y_test) ** 2
+    if not np.isfinite(errors).all():
+        raise FloatingPointError("predictions are not finite")
+    return errors
+
+
+def _best(name: str, records: Sequence[TrialRecord]) -> TuningResult:
+    finished = [record for record in records if record.value is not None]
+    if not finished:
+        reason = records[-1].error if records else "none was asked for"
+        raise TuningFailed(f"no tuning trial of {name} finished out of {len(records)}: {reason}")
+    best = min(finished, key=lambda record: record.value)
+    return TuningResult(best.params, best.value, tuple(records))
