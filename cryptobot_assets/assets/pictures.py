@@ -130,19 +130,30 @@ def importance_picture(importance: dict[str, float], title: str) -> bytes:
     return draw(paint, width=6.5, height=4.2)
 
 
-def equity_picture(days: Sequence[np.datetime64], curves: dict[str, np.ndarray], control: np.ndarray) -> bytes:
-    """Net pool value of each algorithm against the control, from 1."""
+def equity_picture(curves: dict[str, tuple[np.datetime64, np.ndarray]], control: np.ndarray | None) -> bytes:
+    """Net pool value of each algorithm, a point a day, against the control, from 1.
+
+    Args:
+        curves: by algorithm, its first decision hour and its value after each day.
+        control: value of holding after each day from the same first hour.
+    """
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        for name, values in curves.items():
-            axes.plot(days[: len(values)], values, linewidth=1.1, label=name)
-        axes.plot(days[: len(control)], control, color="black", linewidth=2, label="control (holding)")
+        first = None
+        for name, (first, values) in curves.items():
+            axes.plot(_days(first, len(values)), values, linewidth=1.1, label=name)
+        if control is not None and first is not None:
+            axes.plot(_days(first, len(control)), control, color="black", linewidth=2, label="control (holding)")
         axes.set(title="Pool value net of costs, out of sample", xlabel="time (UTC)", ylabel="multiple of capital")
         _dated(axes)
         axes.legend(fontsize=7, ncols=3)
 
     return draw(paint, height=4.4)
+
+
+def _days(first: np.datetime64, count: int) -> np.ndarray:
+    return first + np.arange(count) * np.timedelta64(1, "D")
 
 
 def trial_picture(values: Sequence[float], title: str) -> bytes:

@@ -210,6 +210,13 @@ def control(hours: Hours, costs: Costs) -> Control:
     return Control(gross=gross, net=gross * (1 - costs.share) ** 2)
 
 
+def holding_curve(hours: Hours) -> np.ndarray:
+    """Gross value of the control at the first decision and after each whole day, starting from 1."""
+    tradable = np.isfinite(hours.predicted[0]) & np.isfinite(hours.closes[0])
+    daily = hours.closes[::HORIZON_HOURS, tradable]
+    return (daily / daily[0]).mean(axis=1)
+
+
 def equity(pool: PoolValue) -> np.ndarray:
     """Net pool value after each day, starting from 1."""
     return np.concatenate([[1.0], pool.daily_net.cumprod(axis=0).mean(axis=1)])

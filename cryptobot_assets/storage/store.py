@@ -62,7 +62,7 @@ PREDICTIONS = Table(
         "cutoff": UTC_TIME,
     },
     key=("market", "algorithm", "version", "currency", "time"),
-    partition_by=("market", "algorithm"),
+    partition_by=("market",),
     nullable=frozenset({"realised_return"}),
     constraints={"time_is_at_or_after_cutoff": "time >= cutoff"},
 )

@@ -1,0 +1,177 @@
+"""What the out-of-sample predictions of a market are worth, beside what costs nothing to know."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from cryptobot_assets.assets.pictures import actual_against_predicted, as_markdown, equity_picture
+from cryptobot_assets.domain.evaluation import Evaluation, report_row, verdict_in_words
+from cryptobot_assets.domain.pool_value import equity, holding_curve
+from cryptobot_assets.errors import NotEnoughHistory
+from cryptobot_assets.leaderboard import costs_of, evaluate_market, read_predictions
+from cryptobot_assets.partitions import Partitions
+from cryptobot_assets.progress import Progress
+from cryptobot_assets.storage.registry import Registry
+from cryptobot_assets.storage.store import Store
+
+GROUP = "evaluation"
+
+
+def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
+    """`evaluation_report` and `pool_value` of one deployment."""
+    settings = partitions.settings
+    of_every_prediction = dg.AssetDep("predictions", partition_mapping=dg.AllPartitionMapping())
+
+    @dg.asset(
+        deps=[of_every_prediction],
+        partitions_def=partitions.market_partitions,
+        group_name=GROUP,
+        kinds={"python", "polars", "mlflow"},
+        owners=["team:research"],
+        code_version="1",
+        description=(
+            "Error against predicting zero, hourly IC, classification beside its base rate and effective sample "
+            "count, each algorithm on its out-of-sample rows."
+        ),
+    )
+    def evaluation_report(
+        context: dg.AssetExecutionContext,
+        store: dg.ResourceParam[Store],
+        registry: dg.ResourceParam[Registry],
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        market = context.partition_key
+        evaluations = require_evaluations(evaluate_market(store, settings, market), market)
+        parts = read_predictions(store, market)
+        pictures = {
+            one.algorithm: actual_against_predicted(
+                parts[one.algorithm].drop_nulls("realised_return"), f"{market} {one.algorithm}, out of sample"
+            )
+            for one in evaluations
+        }
+        newest = {version.algorithm: version for version in registry.versions(market)}
+        for one in evaluations:
+            row = report_row(one, costs_of(settings), trials=0, folds=0)
+            registry.log_evaluation(
+                newest[one.algorithm],
+                metrics=flat_metrics(one),
+                plots={"actual_against_predicted.png": pictures[one.algorithm]},
+                tables={"evaluation.json": row},
+            )
+            progress.advance("evaluate", steps=1, note=one.algorithm)
+        return dg.MaterializeResult(
+            metadata={
+                "leaderboard": dg.MetadataValue.md(score_table(evaluations)),
+                "rows": sum(one.score.rows for one in evaluations),
+                **{
+                    f"{name}_actual_against_predicted": dg.MetadataValue.md(as_markdown(png, name))
+                    for name, png in pictures.items()
+                },
+            }
+        )
+
+    @dg.asset(
+        deps=[of_every_prediction],
+        partitions_def=partitions.market_partitions,
+        group_name=GROUP,
+        kinds={"python", "polars"},
+        owners=["team:research"],
+        code_version="1",
+        description=(
+            "What capital would have become in 24 hourly sleeves, by the replaced formula, gross and net of costs, "
+            "beside the control that simply holds."
+        ),
+    )
+    def pool_value(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult:
+        market = context.partition_key
+        evaluations = require_evaluations(evaluate_market(store, settings, market), market)
+        return dg.MaterializeResult(
+            metadata={
+                "pool_values": dg.MetadataValue.md(pool_table(evaluations)),
+                "equity": dg.MetadataValue.md(as_markdown(equity_of(evaluations), "net pool value")),
+                "in_words": dg.MetadataValue.md("\n".join(f"- {line}" for line in verdict_in_words(evaluations))),
+            }
+        )
+
+    return [evaluation_report, pool_value]
+
+
+def require_evaluations(evaluations: list[Evaluation], market: str) -> list[Evaluation]:
+    """The evaluations when there is one; raises `NotEnoughHistory` otherwise."""
+    if not evaluations:
+        raise NotEnoughHistory(
+            f"market {market} has no out-of-sample row with a known outcome yet: train a model, then materialize "
+            "predictions of days after its cutoff"
+        )
+    return evaluations
+
+
+def flat_metrics(one: Evaluation) -> dict[str, float]:
+    """The figures of one evaluation by flat name, as MLflow stores them; those that do not exist are absent."""
+    classes = one.score.classification
+    pool, held = one.pool, one.control
+    figures = {
+        "oos_rows": float(one.score.rows),
+        "oos_mse": one.score.mse,
+        "oos_mse_zero": one.score.mse_zero,
+        "oos_ic": one.score.ic,
+        "oos_ic_low": one.score.ic_ci[0] if one.score.ic_ci else None,
+        "oos_ic_high": one.score.ic_ci[1] if one.score.ic_ci else None,
+        "oos_accuracy": classes.accuracy,
+        "oos_base_rate": classes.base_rate,
+        "oos_effective_n": classes.effective_n,
+        "oos_precision_up": classes.up.precision,
+        "oos_recall_up": classes.up.recall,
+        "oos_pool_value_seed": pool.seed if pool else None,
+        "oos_pool_value_gross": pool.gross if pool else None,
+        "oos_pool_value_net": pool.net if pool else None,
+        "oos_pool_value_net_low": pool.net_ci[0] if pool and pool.net_ci else None,
+        "oos_pool_value_net_high": pool.net_ci[1] if pool and pool.net_ci else None,
+        "oos_control_net": held.net if held else None,
+    }
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def score_table(evaluations: Sequence[Evaluation]) -> str:
+    """Predictive figures as a Markdown table."""
+    lines = [
+        "| algorithm | version | rows | MSE / zero's | IC (90 %) | precision up | base rate | effective n |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in evaluations:
+        figures, classes = one.score, one.score.classification
+        lines.append(
+            f"| {one.algorithm} | {one.version} | {figures.rows:,} | {figures.mse / figures.mse_zero:.4f} "
+            f"| {_with_interval(figures.ic, figures.ic_ci)} | {classes.up.precision:.3f} | {classes.base_rate:.3f} "
+            f"| {classes.effective_n:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def pool_table(evaluations: Sequence[Evaluation]) -> str:
+    """Pool values as a Markdown table, the control last."""
+    lines = ["| algorithm | net (90 %) | gross | replaced formula | trades |", "|---|---|---|---|---|"]
+    for one in evaluations:
+        if one.pool:
+            lines.append(
+                f"| {one.algorithm} | {_with_interval(one.pool.net, one.pool.net_ci)} | {one.pool.gross:.3f} "
+                f"| {one.pool.seed:.3g} | {one.pool.trades:,} |"
+            )
+    held = next((one.control for one in evaluations if one.control), None)
+    if held:
+        lines.append(f"| **control (holding)** | {held.net:.3f} | {held.gross:.3f} | | |")
+    return "\n".join(lines)
+
+
+def equity_of(evaluations: Sequence[Evaluation]) -> bytes:
+    """Equity of every algorithm and of the control, as PNG."""
+    return equity_picture(
+        {one.algorithm: (one.hours.first, equity(one.pool)) for one in evaluations if one.pool and one.hours},
+        next((holding_curve(one.hours) for one in evaluations if one.hours), None),
+    )
+
+
+def _with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None:
+        return "n/a"
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})" if interval else f"{value:.3f}"

@@ -1,0 +1,139 @@
+"""Predictions: rows no model was trained on, scored by the version that was in force."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from cryptobot_assets.domain.features import Samples, lookback, make_samples
+from cryptobot_assets.domain.intervals import HOUR
+from cryptobot_assets.domain.labels import HORIZON
+from cryptobot_assets.models.loading import Scorer, load_scorer
+from cryptobot_assets.partitions import POOLED_MARKET, Partitions, Span
+from cryptobot_assets.progress import Progress
+from cryptobot_assets.storage.registry import RegisteredVersion, Registry
+from cryptobot_assets.storage.store import INDICATORS, PREDICTIONS, Store
+
+BLOCK_DAYS = 60
+GROUP = "evaluation"
+
+
+def prediction_assets(partitions: Partitions, model_names: Sequence[str]) -> list[dg.AssetsDefinition]:
+    """The `predictions` asset of one deployment."""
+    settings = partitions.settings
+
+    @dg.asset(
+        deps=[
+            dg.AssetDep("indicators"),
+            *(dg.AssetDep(name, partition_mapping=dg.AllPartitionMapping()) for name in model_names),
+        ],
+        partitions_def=partitions.market_data,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=GROUP,
+        kinds={"python", "deltalake"},
+        owners=["team:research"],
+        code_version="1",
+        description=(
+            "Predicted 24 h return of every complete row, by the newest version of each algorithm whose cutoff is "
+            "at or before the row: out of sample by construction. The realised return is null until known."
+        ),
+    )
+    def predictions(
+        context: dg.AssetExecutionContext,
+        store: dg.ResourceParam[Store],
+        registry: dg.ResourceParam[Registry],
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        rows = 0
+        lineups: dict[str, Lineup] = {}
+        for span in partitions.spans_of(context.partition_keys):
+            for market in (POOLED_MARKET, span.currency):
+                if market not in lineups:
+                    lineups[market] = read_lineup(registry, market, settings.home / "model-cache")
+                for block in partitions.blocks(span, BLOCK_DAYS):
+                    rows += predict_block(lineups[market], market, block, settings.interval, store)
+            progress.advance("predictions", steps=1, note=span.currency)
+        return dg.MaterializeResult(metadata={"dagster/row_count": rows, "markets_with_models": _used(lineups)})
+
+    return [predictions]
+
+
+Lineup = dict[str, list[tuple[RegisteredVersion, Scorer]]]
+"""By algorithm: one version a cutoff, the newest registered, in order of cutoff."""
+
+
+def read_lineup(registry: Registry, market: str, cache: Path) -> Lineup:
+    """Every version that scores rows of a market, loaded."""
+    lineup: dict[str, dict[datetime, RegisteredVersion]] = {}
+    for version in registry.versions(market):
+        by_cutoff = lineup.setdefault(version.algorithm, {})
+        held = by_cutoff.get(version.cutoff)
+        if held is None or int(version.version) > int(held.version):
+            by_cutoff[version.cutoff] = version
+    return {
+        algorithm: [
+            (version, load_scorer(registry.download(version, cache / version.name / version.version)))
+            for _, version in sorted(by_cutoff.items())
+        ]
+        for algorithm, by_cutoff in sorted(lineup.items())
+    }
+
+
+def predict_block(lineup: Lineup, market: str, block: Span, interval: str, store: Store) -> int:
+    """Score one block with a market's versions and store the predictions; returns the rows stored."""
+    cutoffs = [version.cutoff for line in lineup.values() for version, _ in line]
+    if not cutoffs or min(cutoffs) >= block.end:
+        return 0
+    start = max(block.start, min(cutoffs))
+    parts = []
+    for features in {scorer.features for line in lineup.values() for _, scorer in line}:
+        stored = [name for name in features if name in INDICATORS.schema]
+        frame = store.read(
+            INDICATORS,
+            start=start - lookback(features) - timedelta(days=1),
+            end=block.end + HORIZON + HOUR,
+            columns=list(dict.fromkeys(["currency", "time", "close", *stored])),
+            currency=block.currency,
+        )
+        samples = make_samples(frame, features=features, interval=interval, start=start, end=block.end)
+        for line in lineup.values():
+            for index, (version, scorer) in enumerate(line):
+                if scorer.features != features:
+                    continue
+                until = line[index + 1][0].cutoff if index + 1 < len(line) else block.end
+                rows = (samples.time >= _naive(version.cutoff)) & (samples.time < _naive(until))
+                parts.append(_scored(samples.take(rows), version, scorer))
+    rows = pl.concat([part for part in parts if part.height] or [pl.DataFrame(schema=PREDICTIONS.schema)])
+    return store.replace(PREDICTIONS, rows, start=start, end=block.end, market=market, currency=block.currency)
+
+
+def _scored(samples: Samples, version: RegisteredVersion, scorer: Scorer) -> pl.DataFrame:
+    rows = pl.DataFrame(
+        {
+            "currency": samples.currency.astype(str),
+            "time": samples.time,
+            "predicted_return": scorer.predict(samples.X) if len(samples) else np.empty(0),
+            "realised_return": samples.y,
+        }
+    )
+    return rows.select(
+        market=pl.lit(version.market),
+        algorithm=pl.lit(version.algorithm),
+        version=pl.lit(version.version),
+        currency=pl.col("currency"),
+        time=pl.col("time").dt.replace_time_zone("UTC"),
+        predicted_return=pl.col("predicted_return"),
+        realised_return=pl.col("realised_return").fill_nan(None),
+        cutoff=pl.lit(version.cutoff).cast(PREDICTIONS.schema["cutoff"]),
+    )
+
+
+def _naive(moment: datetime) -> np.datetime64:
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def _used(lineups: dict[str, Lineup]) -> str:
+    return ", ".join(market for market, lineup in lineups.items() if lineup) or "none"

@@ -1,0 +1,197 @@
+"""One deployment on this machine: its home, its metadata server and its Dagster instance.
+
+<home>/
+  home.json      the market it holds (interval, currencies, exchange)
+  lake/          klines, indicators, predictions, gaps (Delta Lake)
+  postgres/      Dagster's and MLflow's bookkeeping (embedded PostgreSQL)
+  dagster/       DAGSTER_HOME, with the dagster.yaml written here
+  mlflow/        model artifacts
+  logs/          one log a service
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.storage.dagster_run import RunsFilter
+
+from cryptobot_assets.definitions import build_definitions
+from cryptobot_assets.errors import CryptobotError
+from cryptobot_assets.partitions import Partitions
+from cryptobot_assets.settings import HOME_PROFILE, Settings
+from cryptobot_assets.storage.metadata import metadata_urls, release_metadata
+
+DAGSTER_YAML = """\
+storage:
+  postgres:
+    postgres_url:
+      env: CRYPTOBOT_DAGSTER_DATABASE
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+run_monitoring:
+  enabled: true
+concurrency:
+  runs:
+    max_concurrent_runs: 2
+"""
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+PROCESS_TAG = "cryptobot/pid"
+
+
+class RunFailed(CryptobotError):
+    """A Dagster run of this command failed; the message carries the first cause."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """An open deployment: run its assets in this process, against its own Dagster instance."""
+
+    settings: Settings
+    partitions: Partitions
+    instance: dg.DagsterInstance
+    definitions: dg.Definitions
+
+    def materialized(self, asset: str) -> set[str]:
+        """Partition keys recorded as materialized."""
+        return set(self.instance.get_materialized_partitions(dg.AssetKey(asset)))
+
+    def materialize(
+        self,
+        assets: list[str],
+        *,
+        key: str | None = None,
+        key_range: tuple[str, str] | None = None,
+        resources: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Materialize assets in one run, for one partition or for a range of them.
+
+        Raises:
+            CryptobotError: what the asset raised, when it was one of ours.
+            RunFailed: anything else, with its first line.
+        """
+        tags = {PROCESS_TAG: str(os.getpid())}
+        if key_range is not None:
+            tags |= {
+                "dagster/asset_partition_range_start": key_range[0],
+                "dagster/asset_partition_range_end": key_range[1],
+            }
+        repository = self.definitions.get_repository_def()
+        result = dg.materialize(
+            list(repository.assets_defs_by_key.values()),
+            selection=assets,
+            instance=self.instance,
+            resources={**(self.definitions.resources or {}), **(resources or {})},
+            partition_key=key,
+            tags=tags,
+            run_config=QUIET,
+            raise_on_error=False,
+        )
+        if not result.success:
+            raise _first_cause(result)
+
+    def close_abandoned_runs(self) -> int:
+        """Mark runs of killed commands as failed, so that the UI does not show them as going on."""
+        closed = 0
+        for run in self.instance.get_runs(RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+            pid = run.tags.get(PROCESS_TAG)
+            if pid is not None and not Path(f"/proc/{pid}").exists():
+                self.instance.report_run_failed(run, "the command that ran this was killed")
+                closed += 1
+        return closed
+
+
+@contextmanager
+def open_deployment(settings: Settings) -> Iterator[Deployment]:
+    """Open the deployment of a home; the metadata server is held until the end."""
+    environment = deployment_environment(settings)
+    os.environ.update(environment)
+    for name in ("dagster", "mlflow", "alembic", "optuna"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    partitions = Partitions(settings)
+    try:
+        with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
+            yield Deployment(settings, partitions, instance, build_definitions(settings))
+    finally:
+        release_metadata(settings)
+
+
+def deployment_environment(settings: Settings) -> dict[str, str]:
+    """Variables that let any process of this deployment find the rest; starts the metadata server."""
+    urls = metadata_urls(settings)
+    dagster_home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster")
+    dagster_home.mkdir(parents=True, exist_ok=True)
+    if not (dagster_home / "dagster.yaml").exists():
+        (dagster_home / "dagster.yaml").write_text(DAGSTER_YAML)
+    return {
+        "DAGSTER_HOME": str(dagster_home),
+        "CRYPTOBOT_DAGSTER_DATABASE": urls.dagster,
+        "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri or urls.mlflow,
+        "CRYPTOBOT_HOME": str(settings.home),
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+
+
+@dataclass(frozen=True)
+class HomeProfile:
+    """What a home remembers of the market it holds, so that later commands agree about it."""
+
+    interval: str
+    partition: str
+    currencies: tuple[str, ...]
+    start_day: date
+    market: str
+    exchange: Mapping[str, Any]
+
+
+def write_profile(home: Path, profile: HomeProfile) -> None:
+    """Write `home.json`, whole or not at all."""
+    content = {
+        "interval": profile.interval,
+        "partition": profile.partition,
+        "currencies": list(profile.currencies),
+        "start_day": profile.start_day.isoformat(),
+        "market": profile.market,
+        "exchange": dict(profile.exchange),
+    }
+    draft = home / f".{HOME_PROFILE}.{os.getpid()}"
+    draft.write_text(json.dumps(content, indent=2) + "\n")
+    draft.replace(home / HOME_PROFILE)
+
+
+def read_profile(home: Path) -> HomeProfile | None:
+    """The home's profile, None where no command has filled it yet."""
+    path = home / HOME_PROFILE
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text())
+    return HomeProfile(
+        interval=content["interval"],
+        partition=content["partition"],
+        currencies=tuple(content["currencies"]),
+        start_day=date.fromisoformat(content["start_day"]),
+        market=content["market"],
+        exchange=content["exchange"],
+    )
+
+
+def _first_cause(result: dg.ExecuteInProcessResult) -> CryptobotError:
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        error = event.step_failure_data.error
+        while error is not None and error.cause is not None:
+            error = error.cause
+        message = error.message.strip() if error else "no reason given"
+        return RunFailed(f"{event.step_key}: {message.splitlines()[0]}")
+    return RunFailed("the run failed before its first step")
