@@ -1,0 +1,227 @@
+"""What the exchange answers: REST market data and bulk archives of one market."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from cryptobot_assets.exchange.archives import Archives, checksum_line
+from cryptobot_assets.exchange.clock import Clock
+from cryptobot_assets.exchange.faults import (
+    CHECKSUM_MODE,
+    ROW_MODES,
+    STATUS_BODIES,
+    FaultDraws,
+    FaultPlan,
+    spoil_checksum,
+    spoil_rows,
+    spoil_text,
+)
+from cryptobot_assets.exchange.limits import Spent, WeightLimiter
+from cryptobot_assets.exchange.market import QUOTE, Market
+from cryptobot_assets.exchange.pages import Pages
+from cryptobot_assets.exchange.queries import (
+    EXCHANGE_INFO_PARAMETERS,
+    Refused,
+    parse_kline_query,
+    parse_microseconds,
+    parse_symbols,
+    require_read,
+)
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+WEIGHTS = {"/api/v3/klines": 2, "/api/v3/exchangeInfo": 20, "/api/v3/time": 1, "/api/v3/ping": 1}
+WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
+MARKET_HEADER = "X-Exchange-Market"
+LINGER_ZERO = struct.pack("ii", 1, 0)
+"""The socket option under which closing sends a reset."""
+
+
+class Exchange:
+    """The answers of one market; `app` is the web application that gives them.
+
+    Every answer carries `X-Exchange-Market` (`simulated seed=7`, `replay`), which the real
+    exchange does not send, and every one under `/api` `X-MBX-USED-WEIGHT-1M`.
+    """
+
+    def __init__(self, market: Market, *, clock: Clock, limiter: WeightLimiter, faults: FaultPlan) -> None:
+        self._market = market
+        self._clock = clock
+        self._limiter = limiter
+        self._faults = FaultDraws(faults)
+        self._pages = Pages(market)
+        self._archives = Archives(market)
+        self.app = web.Application(middlewares=[self._around])
+        self.app.on_response_prepare.append(_put_headers)
+        self.app.add_routes(
+            [
+                web.get("/api/v3/klines", self._klines),
+                web.get("/api/v3/exchangeInfo", self._exchange_info),
+                web.get("/api/v3/time", self._time),
+                web.get("/api/v3/ping", self._ping),
+                web.get("/data/spot/{period}/klines/{symbol}/{interval}/{name}", self._archive),
+            ]
+        )
+
+    @web.middleware
+    async def _around(self, request: web.Request, handler: Answer) -> web.StreamResponse:
+        """Weigh the request, and answer it if its address may still ask."""
+        request["headers"] = {MARKET_HEADER: self._market.title}
+        if request.path.startswith("/api/"):
+            spent = self._limiter.spend(request.remote or "", WEIGHTS.get(request.path, 0))
+            request["headers"][WEIGHT_HEADER] = str(spent.used)
+            if spent.status != 200:
+                return self._refusal(spent)
+        return await self._faulty(request, handler)
+
+    async def _faulty(self, request: web.Request, answer: Answer) -> web.Response:
+        plan = self._faults.plan
+        mode, draw = self._faults.draw(request.path_qs) if plan.chances else (None, None)
+        if mode in map(str, STATUS_BODIES):
+            status = int(mode)
+            waits = {"Retry-After": str(plan.retry_after_seconds)} if status in (418, 429) else {}
+            return web.Response(status=status, body=STATUS_BODIES[status], headers=waits)
+        if mode == "timeout":
+            await asyncio.sleep(plan.hang_seconds)
+        if mode in ("reset", "timeout"):
+            return _cut(request, reset=mode == "reset")
+        response = await _answered(request, answer)
+        if response.status != 200 or mode is None:
+            return response
+        if mode == "truncate":
+            return await _truncate(request, response)
+        if mode == "malformed":
+            response.body = spoil_text(response.body)
+        if mode in ROW_MODES and request.path == "/api/v3/klines":
+            response.body = spoil_rows(mode, response.body, draw)
+        if mode == CHECKSUM_MODE and request.path.endswith(".CHECKSUM"):
+            response.body = spoil_checksum(response.body)
+        return response
+
+    def _refusal(self, spent: Spent) -> web.Response:
+        if spent.status == 418:
+            text = f"Way too much request weight used; IP banned until {spent.until_ms}."
+            advice = "Please use WebSocket Streams for live updates to avoid bans."
+        else:
+            limit = f"{self._limiter.per_minute} request weight per 1 MINUTE"
+            text = f"Too much request weight used; current limit is {limit}."
+            advice = "Please use WebSocket Streams for live updates to avoid polling the API."
+        response = _json({"code": -1003, "msg": f"{text} {advice}"}, status=spent.status)
+        response.headers["Retry-After"] = str(spent.retry_after_seconds)
+        return response
+
+    async def _klines(self, request: web.Request) -> web.Response:
+        query = parse_kline_query(request.query, self._market)
+        microseconds = parse_microseconds(request.headers.get("X-MBX-TIME-UNIT"))
+        body = self._pages.page(query, now_ms=self._clock(), microseconds=microseconds)
+        return web.Response(body=body, content_type="application/json")
+
+    async def _exchange_info(self, request: web.Request) -> web.Response:
+        require_read(request.query, EXCHANGE_INFO_PARAMETERS)
+        asked = parse_symbols(request.query, self._market)
+        listed = (name for name in self._market.currencies if self._market.series(name).time_ms[0] <= self._clock())
+        return _json(
+            {
+                "timezone": "UTC",
+                "serverTime": self._now_ms(),
+                "rateLimits": [
+                    {
+                        "rateLimitType": "REQUEST_WEIGHT",
+                        "interval": "MINUTE",
+                        "intervalNum": 1,
+                        "limit": self._limiter.per_minute,
+                    }
+                ],
+                "exchangeFilters": [],
+                "symbols": [_symbol(name) for name in (listed if asked is None else asked)],
+            }
+        )
+
+    async def _time(self, request: web.Request) -> web.Response:
+        require_read(request.query, ())
+        unit = 1000 if parse_microseconds(request.headers.get("X-MBX-TIME-UNIT")) else 1
+        return _json({"serverTime": self._now_ms() * unit})
+
+    async def _ping(self, request: web.Request) -> web.Response:
+        require_read(request.query, ())
+        return _json({})
+
+    async def _archive(self, request: web.Request) -> web.Response:
+        place = {key: request.match_info[key] for key in ("period", "symbol", "interval")}
+        name = request.match_info["name"]
+        zip_name = name.removesuffix(".CHECKSUM")
+        archive = await asyncio.to_thread(self._archives.archive, **place, name=zip_name, now_ms=self._clock())
+        if archive is None:
+            raise web.HTTPNotFound
+        if zip_name != name:
+            return web.Response(body=checksum_line(archive, zip_name), content_type="text/plain")
+        return web.Response(body=archive, content_type="application/zip")
+
+    def _now_ms(self) -> int:
+        """The time that clients are shown."""
+        return self._clock() + round(self._faults.plan.skew_seconds * 1000)
+
+
+def _symbol(name: str) -> dict[str, object]:
+    return {
+        "symbol": name,
+        "status": "TRADING",
+        "baseAsset": name.removesuffix(QUOTE),
+        "baseAssetPrecision": 8,
+        "quoteAsset": QUOTE,
+        "quotePrecision": 8,
+        "quoteAssetPrecision": 8,
+        "orderTypes": [],
+        "isSpotTradingAllowed": True,
+        "isMarginTradingAllowed": False,
+        "filters": [],
+        "permissions": [],
+        "permissionSets": [["SPOT"]],
+    }
+
+
+async def _put_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(request.get("headers", {}))
+
+
+def _json(value: object, *, status: int = 200) -> web.Response:
+    body = json.dumps(value, separators=(",", ":")).encode()
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+async def _answered(request: web.Request, answer: Answer) -> web.Response:
+    """The answer, or the exchange's way of refusing one."""
+    try:
+        return await answer(request)
+    except Refused as refused:
+        return _json({"code": refused.code, "msg": refused.message}, status=refused.status)
+    except web.HTTPException as error:
+        body = f"<html><body><h2>{error.status} {error.reason}</h2></body></html>".encode()
+        return web.Response(status=error.status, body=body, content_type="text/html")
+
+
+def _cut(request: web.Request, *, reset: bool) -> web.Response:
+    """End the connection without an answer; with a reset when asked to."""
+    transport = request.transport
+    if transport is not None:
+        if reset:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
+        transport.abort()
+    return web.Response(status=499)
+
+
+async def _truncate(request: web.Request, response: web.Response) -> web.Response:
+    """Announce the whole body, send half of it, and end the connection."""
+    half = web.StreamResponse(status=response.status, headers={"Content-Type": response.content_type})
+    half.content_length = len(response.body)
+    await half.prepare(request)
+    await half.write(response.body[: len(response.body) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return half
