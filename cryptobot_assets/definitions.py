@@ -2,8 +2,14 @@
 
 import dagster as dg
 
+from cryptobot_assets.assets.evaluation import evaluation_assets
 from cryptobot_assets.assets.features import feature_assets
 from cryptobot_assets.assets.market_data import market_data_assets
+from cryptobot_assets.assets.predictions import prediction_assets
+from cryptobot_assets.assets.promotion import promotion_assets
+from cryptobot_assets.assets.training import model_asset_name, training_assets
+from cryptobot_assets.automation import automation
+from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.resources import make_resources
 from cryptobot_assets.settings import Settings
@@ -12,9 +18,19 @@ from cryptobot_assets.settings import Settings
 def build_definitions(settings: Settings) -> dg.Definitions:
     """The definitions of the deployment these settings describe."""
     partitions = Partitions(settings)
+    jobs, schedules = automation(partitions)
     return dg.Definitions(
-        assets=[*market_data_assets(partitions), *feature_assets(partitions)],
+        assets=[
+            *market_data_assets(partitions),
+            *feature_assets(partitions),
+            *training_assets(partitions),
+            *prediction_assets(partitions, [model_asset_name(name) for name in ALGORITHMS]),
+            *evaluation_assets(partitions),
+            *promotion_assets(partitions),
+        ],
         resources=make_resources(settings),
+        jobs=jobs,
+        schedules=schedules,
     )
 
 

@@ -85,9 +85,8 @@ class Deployment:
                 "dagster/asset_partition_range_start": key_range[0],
                 "dagster/asset_partition_range_end": key_range[1],
             }
-        repository = self.definitions.get_repository_def()
         result = dg.materialize(
-            list(repository.assets_defs_by_key.values()),
+            list(self.definitions.assets or []),
             selection=assets,
             instance=self.instance,
             resources={**(self.definitions.resources or {}), **(resources or {})},

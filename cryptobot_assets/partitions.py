@@ -79,6 +79,21 @@ class Partitions:
             }
         )
 
+    @property
+    def training_window(self) -> dg.MultiPartitionMapping:
+        """A model of a cutoff learns from the spans before it: of its currency, or of all for `ALL`."""
+        markets = {name: {POOLED_MARKET, name} for name in self.settings.currencies}
+        days = -self.settings.train_days - LOOKBACK_DAYS
+        window = dg.TimeWindowPartitionMapping(
+            start_offset=days, end_offset=-1, allow_nonexistent_upstream_partitions=True
+        )
+        return dg.MultiPartitionMapping(
+            {
+                "currency": dg.DimensionPartitionMapping("market", dg.StaticPartitionMapping(markets)),
+                self.span_name: dg.DimensionPartitionMapping("cutoff", window),
+            }
+        )
+
     def span(self, key: str) -> tuple[datetime, datetime]:
         """[start, end) of one key of the time dimension."""
         first = parse_day(key)

@@ -14,7 +14,8 @@ from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.models.loading import Scorer, load_scorer
 from cryptobot_assets.partitions import POOLED_MARKET, Partitions, Span
 from cryptobot_assets.progress import Progress
-from cryptobot_assets.storage.registry import RegisteredVersion, Registry
+from cryptobot_assets.storage.registry import Registry
+from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets.storage.store import INDICATORS, PREDICTIONS, Store
 
 BLOCK_DAYS = 60

@@ -1,0 +1,92 @@
+"""The champion: which version serves, by a verdict that carries its reasons."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from cryptobot_assets.assets.evaluation import require_evaluations
+from cryptobot_assets.domain.evaluation import Evaluation
+from cryptobot_assets.domain.promotion import Candidate, Verdict, best_candidate, judge
+from cryptobot_assets.errors import NoModel
+from cryptobot_assets.leaderboard import evaluate_market
+from cryptobot_assets.partitions import Partitions
+from cryptobot_assets.storage.registry import Registry
+from cryptobot_assets.storage.registry_records import RegisteredVersion
+from cryptobot_assets.storage.store import Store
+
+GROUP = "promotion"
+
+
+def promotion_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
+    """The `champion_model` asset of one deployment."""
+    settings = partitions.settings
+
+    @dg.asset(
+        deps=["evaluation_report", "pool_value"],
+        partitions_def=partitions.market_partitions,
+        group_name=GROUP,
+        kinds={"python", "mlflow"},
+        owners=["team:research"],
+        code_version="1",
+        description=(
+            "The verdict on the best candidate: promoted when its out-of-sample error is below that of predicting "
+            "zero and below the reigning champion's on the same rows. Moves the alias the service follows."
+        ),
+    )
+    def champion_model(
+        context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], registry: dg.ResourceParam[Registry]
+    ) -> dg.MaterializeResult:
+        market = context.partition_key
+        evaluations = require_evaluations(evaluate_market(store, settings, market, draws=0), market)
+        champion, verdict = crown(registry, market, evaluations)
+        return dg.MaterializeResult(
+            metadata={
+                "algorithm": champion.algorithm,
+                "registered_model": champion.name,
+                "version": champion.version,
+                "source": f"{champion.source_name} version {champion.source_version}",
+                "verdict": "passed" if verdict.promote else "unproven",
+                "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in verdict.reasons)),
+            }
+        )
+
+    return [champion_model]
+
+
+def crown(registry: Registry, market: str, evaluations: Sequence[Evaluation]) -> tuple[RegisteredVersion, Verdict]:
+    """Judge the best candidate and move the aliases; returns who reigns now and the verdict on the candidate.
+
+    A candidate that passes reigns. One that does not reigns only where no passed champion does, so
+    that the platform serves, marked unproven. The challenger alias always names the candidate.
+    """
+    candidates = {one.algorithm: one.candidate for one in evaluations}
+    best = best_candidate(list(candidates.values()))
+    reigning = registry.champion(market)
+    verdict = judge(
+        best,
+        _rival(best, reigning, candidates),
+        control_net=next((one.control.net for one in evaluations if one.control), None),
+    )
+    version = newest_version(registry, market, best)
+    told = {"promote": verdict.promote, "reasons": verdict.reasons}
+    registry.promote(version, alias="challenger", verdict=told)
+    if verdict.promote or reigning is None or reigning.verdict != "passed":
+        return registry.promote(version, alias="champion", verdict=told), verdict
+    return reigning, verdict
+
+
+def newest_version(registry: Registry, market: str, candidate: Candidate) -> RegisteredVersion:
+    """The registered version behind a candidate; raises `NoModel` when it has been deleted."""
+    for version in registry.versions(market, candidate.algorithm):
+        if version.version == candidate.version:
+            return version
+    raise NoModel(
+        f"version {candidate.version} of {candidate.algorithm} for {market} is gone from the registry: train it again"
+    )
+
+
+def _rival(best: Candidate, reigning: RegisteredVersion | None, candidates: dict[str, Candidate]) -> Candidate | None:
+    """The reigning champion's record, None when nobody passed before or the candidate succeeds itself."""
+    if reigning is None or reigning.verdict != "passed" or reigning.algorithm == best.algorithm:
+        return None
+    return candidates.get(reigning.algorithm)

@@ -1,0 +1,229 @@
+"""The eight tuned models, one asset each, from one factory."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+
+from cryptobot_assets.assets.pictures import as_markdown, importance_picture, trial_picture
+from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets, evenly
+from cryptobot_assets.domain.features import DEFAULT_FEATURES, Samples
+from cryptobot_assets.domain.intervals import day_start, parse_day
+from cryptobot_assets.domain.labels import HORIZON, HORIZON_HOURS, PREDICTION_DEFINITION
+from cryptobot_assets.domain.splits import walk_forward
+from cryptobot_assets.models.algorithms import ALGORITHMS
+from cryptobot_assets.models.base import Algorithm, Params, TrialRecord
+from cryptobot_assets.models.card import ModelCard, warmup
+from cryptobot_assets.models.tuning import TuningResult, tune
+from cryptobot_assets.partitions import POOLED_MARKET, Partitions
+from cryptobot_assets.progress import Progress
+from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.registry import Registry
+from cryptobot_assets.storage.registry_records import RegisteredVersion, Training
+from cryptobot_assets.storage.store import INDICATORS, Store
+
+GROUP = "training"
+CODE_VERSION = "1"
+WARMUP_ROWS = 8
+RESIDUAL_LEVELS = (0.05, 0.95)
+
+
+def model_asset_name(algorithm: str) -> str:
+    """Asset of one algorithm: `ridge_model`."""
+    return f"{algorithm}_model"
+
+
+def training_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
+    """One model asset an algorithm, market x cutoff day."""
+    sets = TrainingSets(partitions.settings, DEFAULT_FEATURES)
+    return [_model_asset(name, partitions, sets) for name in ALGORITHMS]
+
+
+def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.AssetsDefinition:
+    settings = partitions.settings
+
+    @dg.asset(
+        name=model_asset_name(name),
+        deps=[dg.AssetDep("indicators", partition_mapping=partitions.training_window)],
+        partitions_def=partitions.models,
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
+        group_name=GROUP,
+        kinds={"python", name if name in ("xgboost", "catboost") else "scikitlearn", "mlflow", "optuna"},
+        owners=["team:research"],
+        code_version=CODE_VERSION,
+        description=(
+            f"{name} tuned and fitted for one market on what was known at the cutoff day's first instant, "
+            "registered in MLflow. Tuning: seeded TPE, squared error over walk-forward folds purged by the 24 h "
+            "horizon, all inside the training data."
+        ),
+    )
+    def model(
+        context: dg.AssetExecutionContext,
+        store: dg.ResourceParam[Store],
+        registry: dg.ResourceParam[Registry],
+        progress: dg.ResourceParam[Progress],
+    ) -> dg.MaterializeResult:
+        keys = context.partition_key.keys_by_dimension
+        market, cutoff = keys["market"], day_start(parse_day(keys["cutoff"]))
+        currencies = settings.currencies if market == POOLED_MARKET else (market,)
+        training_set = sets.read(store, currencies, market, cutoff)
+        training = describe(name, market, cutoff, training_set, settings, tags=_tags(context, training_set))
+        version = registry.find(market, name, cutoff, training.fingerprint)
+        if version is None:
+            return train(training, training_set, settings, registry, progress)
+        progress.advance("tune", steps=settings.trials, note=f"{name}, kept")
+        return dg.MaterializeResult(metadata={**_registered(version), "trained": "already, from the same rows"})
+
+    return model
+
+
+def describe(
+    algorithm: str,
+    market: str,
+    cutoff: datetime,
+    training_set: TrainingSet,
+    settings: Settings,
+    *,
+    tags: dict[str, str],
+) -> Training:
+    """The training's record before it starts; its fingerprint covers all that decides the outcome."""
+    samples = training_set.samples
+    params = {
+        "features": ",".join(samples.features),
+        "start_time": f"{samples.time[0]}Z",
+        "end_time": f"{samples.time[-1]}Z",
+        "training_rows": min(len(samples), settings.max_training_rows),
+        "tuning_rows": min(len(samples), settings.max_tuning_rows),
+        "rows_before_thinning": len(samples),
+        "rows_lacking_a_feature": training_set.dropped,
+        "horizon_hours": HORIZON_HOURS,
+        "prediction_definition": PREDICTION_DEFINITION,
+        "trials": settings.trials,
+        "folds": settings.folds,
+        "seed": settings.seed,
+        "interval": settings.interval,
+        "train_stride_minutes": settings.train_stride_minutes,
+    }
+    decisive = json.dumps([algorithm, market, cutoff.isoformat(), training_set.digest, params, CODE_VERSION])
+    return Training(
+        market=market,
+        algorithm=algorithm,
+        cutoff=cutoff,
+        fingerprint=hashlib.sha256(decisive.encode()).hexdigest(),
+        params=params,
+        tags=tags,
+    )
+
+
+def train(
+    training: Training, training_set: TrainingSet, settings: Settings, registry: Registry, progress: Progress
+) -> dg.MaterializeResult:
+    """Tune, fit, register; the metadata shows what came of it."""
+    algorithm = ALGORITHMS[training.algorithm]
+    samples = evenly(training_set.samples, settings.max_tuning_rows)
+    folds = [(fold.train, fold.test) for fold in walk_forward(samples.time, folds=settings.folds, horizon=HORIZON)]
+    with registry.training_run(training) as run:
+
+        def on_trial(trial: TrialRecord) -> None:
+            run.log_trial(trial)
+            progress.advance("tune", steps=1, note=training.algorithm)
+
+        tuned = tune(
+            algorithm, samples.X, samples.y, folds, trials=settings.trials, seed=settings.seed, on_trial=on_trial
+        )
+        final = evenly(training_set.samples, settings.max_training_rows)
+        model = algorithm.fit(final.X, final.y, params=tuned.best_params, seed=settings.seed)
+        residuals = out_of_fold_residuals(algorithm, samples, folds, tuned.best_params, settings.seed)
+        importance = model.importance(final.features)
+        pictures = pictures_of(training, tuned, importance)
+        version = run.finish(
+            model,
+            _card(training, settings, final, residuals, warmup(model, final.X[-WARMUP_ROWS:])),
+            best_params=tuned.best_params,
+            metrics={
+                "cv_mse": tuned.best_value,
+                "cv_mse_zero": float(np.mean(np.concatenate([samples.y[test] for _, test in folds]) ** 2)),
+                "training_rows": len(final),
+            },
+            plots=pictures,
+            tables={"importance.json": importance},
+        )
+    return dg.MaterializeResult(
+        metadata={
+            **_registered(version),
+            "cv_mse": tuned.best_value,
+            "training_rows": len(final),
+            "rows_lacking_a_feature": training_set.dropped,
+            "best_params": dg.MetadataValue.json(dict(tuned.best_params)),
+            **{
+                name.removesuffix(".png"): dg.MetadataValue.md(as_markdown(png, name)) for name, png in pictures.items()
+            },
+        }
+    )
+
+
+def out_of_fold_residuals(
+    algorithm: Algorithm,
+    samples: Samples,
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    params: Params,
+    seed: int,
+) -> np.ndarray:
+    """Realised minus predicted return of every fold's test rows, each by a model that never saw them."""
+    parts = []
+    for train_rows, test_rows in folds:
+        fitted = algorithm.fit(samples.X[train_rows], samples.y[train_rows], params=params, seed=seed)
+        parts.append(samples.y[test_rows] - fitted.predict(samples.X[test_rows]))
+    return np.concatenate(parts)
+
+
+def pictures_of(training: Training, tuned: TuningResult, importance: dict[str, float]) -> dict[str, bytes]:
+    """Trial history and feature importance, PNG by file name."""
+    label = f"{training.market} {training.algorithm} as of {training.cutoff:%Y-%m-%d}"
+    values = [np.nan if trial.value is None else trial.value for trial in tuned.trials]
+    return {
+        "trials.png": trial_picture(values, f"{label}: tuning"),
+        "importance.png": importance_picture(importance, f"{label}: features"),
+    }
+
+
+def _card(training: Training, settings: Settings, final: Samples, residuals: np.ndarray, remembered: dict) -> ModelCard:
+    return ModelCard(
+        algorithm=training.algorithm,
+        market=training.market,
+        cutoff=training.cutoff,
+        interval=settings.interval,
+        features=final.features,
+        horizon_hours=HORIZON_HOURS,
+        prediction=PREDICTION_DEFINITION,
+        residual_quantiles={f"{level:g}": float(np.quantile(residuals, level)) for level in RESIDUAL_LEVELS},
+        **remembered,
+    )
+
+
+def _registered(version: RegisteredVersion) -> dict[str, str]:
+    return {"registered_model": version.name, "version": version.version, "mlflow_run": version.run_id}
+
+
+def _tags(context: dg.AssetExecutionContext, training_set: TrainingSet) -> dict[str, str]:
+    return {
+        "git_commit": git_commit(),
+        "store_version": f"{INDICATORS.name}@{training_set.store_version}",
+        "training_set_digest": training_set.digest,
+        "dagster_run_id": context.run_id,
+        "asset_key": context.asset_key.to_user_string(),
+        "partition": str(context.partition_key),
+    }
+
+
+def git_commit() -> str:
+    """Commit of the running code, `unknown` outside a checkout."""
+    answer = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip() if answer.returncode == 0 else "unknown"

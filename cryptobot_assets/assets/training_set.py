@@ -1,0 +1,96 @@
+"""The rows a model may learn from as of its cutoff: read once, shared by every algorithm."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from cryptobot_assets.domain.features import Samples, lookback, make_samples
+from cryptobot_assets.errors import NotEnoughHistory
+from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.store import INDICATORS, Store
+
+FEWEST_ROWS = 100
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Complete rows whose label was known at the cutoff.
+
+    Attributes:
+        samples: sorted by time; every label finite and known at or before the cutoff.
+        dropped: rows in the range that lack a feature.
+        store_version: of `indicators` when read; the same version gives the same rows again.
+        digest: SHA-256 of features and labels.
+    """
+
+    samples: Samples
+    dropped: int
+    store_version: str
+    digest: str
+
+
+class TrainingSets:
+    """Reads training sets and keeps the last one."""
+
+    def __init__(self, settings: Settings, features: Sequence[str]) -> None:
+        self._settings = settings
+        self._features = tuple(features)
+        self._kept: tuple[tuple[str, datetime, str], TrainingSet] | None = None
+
+    def read(self, store: Store, currencies: Sequence[str], market: str, cutoff: datetime) -> TrainingSet:
+        """The training set of a market as of a cutoff.
+
+        Raises:
+            NotEnoughHistory: fewer than `FEWEST_ROWS` complete rows are known by then.
+        """
+        key = (market, cutoff, store.version(INDICATORS))
+        if self._kept is None or self._kept[0] != key:
+            self._kept = (key, self._read(store, currencies, cutoff, key[2]))
+        made = self._kept[1]
+        if len(made.samples) < FEWEST_ROWS:
+            raise NotEnoughHistory(
+                f"market {market} has {len(made.samples)} complete rows with known labels before {cutoff:%Y-%m-%d} "
+                f"({made.dropped} lack a feature): ingest at least {lookback(self._features).days + 7} days before it"
+            )
+        return made
+
+    def _read(self, store: Store, currencies: Sequence[str], cutoff: datetime, version: str) -> TrainingSet:
+        settings = self._settings
+        start = cutoff - timedelta(days=settings.train_days)
+        stored = [name for name in self._features if name in INDICATORS.schema]
+        frame = store.read(
+            INDICATORS,
+            start=start - lookback(self._features),
+            end=cutoff,
+            columns=list(dict.fromkeys(["currency", "time", "close", *stored])),
+            currency=list(currencies),
+        )
+        samples = make_samples(
+            frame,
+            features=self._features,
+            interval=settings.interval,
+            start=start,
+            end=cutoff,
+            stride_minutes=settings.train_stride_minutes,
+        )
+        samples = samples.take(np.isfinite(samples.y))
+        return TrainingSet(samples, samples.dropped, version, _digest(samples))
+
+
+def _digest(samples: Samples) -> str:
+    digest = hashlib.sha256("\n".join(samples.features).encode())
+    for part in (samples.time.view("int64"), samples.X, samples.y):
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()
+
+
+def evenly(samples: Samples, most: int) -> Samples:
+    """At most `most` rows, spread evenly over time and currencies."""
+    if len(samples) <= most:
+        return samples
+    return samples.take(np.linspace(0, len(samples) - 1, most).astype(int))
