@@ -1,0 +1,128 @@
+"""The door every request passes: the key, the body's size and deadline, the count, the last resort.
+
+Plain ASGI around the routes, because it must see what a framework decides too: a path that no
+route has, a method that a route lacks, a handler that failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cryptobot_assets.serving.replies import ApiError, bad_request
+
+LARGEST_BODY = 20_000_000
+MOST_DISCARDED = 10 * LARGEST_BODY
+UPLOAD_SECONDS = 20.0
+OPEN_ROUTES = frozenset({"/livez", "/readyz"})
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Door:
+    """ASGI app around `routes`; replies to everything, raises nothing.
+
+    The key and the metrics are those of the app's `state.desk`, there once the app has started.
+    """
+
+    def __init__(self, routes: ASGIApp) -> None:
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._routes(scope, receive, send)
+            return
+        desk = scope["app"].state.desk
+        started = time.perf_counter()
+        status = 0
+
+        async def watched_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            _require_key(scope, desk.api_key)
+            await self._routes(scope, receive, watched_send)
+        except ClientDisconnect:
+            status = 499
+        except Exception as error:  # the last resort: whatever failed, the caller gets one shape
+            refusal = _refusal(error, scope)
+            if not status:
+                await refusal.response()(scope, receive, watched_send)
+        desk.metrics.answered(scope.get("route_label", "other"), status, time.perf_counter() - started)
+
+
+def _require_key(scope: Scope, key: str | None) -> None:
+    if not key or scope["path"] in OPEN_ROUTES:
+        return
+    given = b""
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            given = value
+        elif name == b"authorization" and value[:7].lower() == b"bearer ":
+            given = value[7:].strip()
+    if not hmac.compare_digest(given, key.encode()):
+        message = "send the service's key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
+        raise ApiError(401, "unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _refusal(error: Exception, scope: Scope) -> ApiError:
+    if isinstance(error, ApiError):
+        return error
+    logger.error("%s %s failed", scope["method"], scope.get("route_label", "other"), exc_info=error)
+    return ApiError(500, "internal", "the service failed; its log says why")
+
+
+async def read_body(request: Request) -> bytes:
+    """The request's whole body; 413 when it is too large, 408 when it takes too long.
+
+    What is too large is read to its end and thrown away, up to a limit, because a caller that is
+    still sending would otherwise lose the reply with the connection.
+    """
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise bad_request("unsupported_encoding", "send the body uncompressed", field="Content-Encoding")
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > LARGEST_BODY and _gives_up(request, int(declared)):
+        raise _too_large()
+    try:
+        async with asyncio.timeout(UPLOAD_SECONDS):
+            return await _whole(request)
+    except TimeoutError:
+        raise ApiError(408, "too_slow", f"the body did not arrive within {UPLOAD_SECONDS:.0f} seconds") from None
+
+
+async def _whole(request: Request) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= LARGEST_BODY:
+            chunks.append(chunk)
+        else:
+            chunks.clear()
+        if size > MOST_DISCARDED:
+            break
+    if size > LARGEST_BODY:
+        raise _too_large()
+    return b"".join(chunks)
+
+
+def _gives_up(request: Request, declared: int) -> bool:
+    """Whether to refuse at once: the caller waits for leave to send, or has far too much."""
+    return "expect" in request.headers or declared > MOST_DISCARDED
+
+
+def _too_large() -> ApiError:
+    message = f"the body is larger than {LARGEST_BODY:,} bytes"
+    return ApiError(413, "too_large", message, headers={"Connection": "close"})

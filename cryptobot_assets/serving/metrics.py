@@ -1,0 +1,55 @@
+"""What the service counts, for Prometheus; every label takes values from a fixed set.
+
+BentoML's own metrics label the raw path of each request, so that any caller can grow them without
+end; they are off, and these take their place. Under BentoML each worker counts into files that
+whichever worker is asked adds up.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.values import MutexValue, ValueClass
+from starlette.responses import Response
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """Counters of one service; `routes` are all the values that the label `route` can take."""
+
+    def __init__(self, routes: frozenset[str]) -> None:
+        self._routes = routes
+        self._registry = CollectorRegistry()
+        requests = "cryptobot_requests"
+        self._requests = Counter(requests, "Requests answered", ["route", "status"], registry=self._registry)
+        self._seconds = Histogram(
+            "cryptobot_request_seconds", "Seconds to answer", ["route"], buckets=SECONDS, registry=self._registry
+        )
+        self._rows = Counter("cryptobot_predictions", "Rows predicted", ["route"], registry=self._registry)
+        self._loaded = Gauge(
+            "cryptobot_champion_loaded", "1 when a champion is loaded", registry=self._registry, multiprocess_mode="min"
+        )
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count one request; a route not among the known ones counts as `other`."""
+        route = route if route in self._routes else "other"
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def predicted(self, route: str, rows: int) -> None:
+        """Count rows predicted."""
+        self._rows.labels(route if route in self._routes else "other").inc(rows)
+
+    def champion_loaded(self, loaded: bool) -> None:
+        """Say whether there is a champion to answer with."""
+        self._loaded.set(1 if loaded else 0)
+
+    def exposition(self) -> Response:
+        """Everything counted, by all workers, in Prometheus' text format."""
+        registry = self._registry
+        if ValueClass is not MutexValue:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)
+        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
