@@ -58,7 +58,6 @@ class Exchange:
         self._pages = Pages(market)
         self._archives = Archives(market)
         self.app = web.Application(middlewares=[self._around])
-        self.app.on_response_prepare.append(_put_headers)
         self.app.add_routes(
             [
                 web.get("/api/v3/klines", self._klines),
@@ -72,15 +71,17 @@ class Exchange:
     @web.middleware
     async def _around(self, request: web.Request, handler: Answer) -> web.StreamResponse:
         """Weigh the request, and answer it if its address may still ask."""
-        request["headers"] = {MARKET_HEADER: self._market.title}
+        headers = {MARKET_HEADER: self._market.title}
         if request.path.startswith("/api/"):
             spent = self._limiter.spend(request.remote or "", WEIGHTS.get(request.path, 0))
-            request["headers"][WEIGHT_HEADER] = str(spent.used)
+            headers[WEIGHT_HEADER] = str(spent.used)
             if spent.status != 200:
-                return self._refusal(spent)
-        return await self._faulty(request, handler)
+                return self._refusal(spent, headers)
+        response = await self._faulty(request, handler, headers)
+        response.headers.update(headers)
+        return response
 
-    async def _faulty(self, request: web.Request, answer: Answer) -> web.Response:
+    async def _faulty(self, request: web.Request, answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
         plan = self._faults.plan
         mode, draw = self._faults.draw(request.path_qs) if plan.chances else (None, None)
         if mode in map(str, STATUS_BODIES):
@@ -95,7 +96,7 @@ class Exchange:
         if response.status != 200 or mode is None:
             return response
         if mode == "truncate":
-            return await _truncate(request, response)
+            return await _truncate(request, response, headers)
         if mode == "malformed":
             response.body = spoil_text(response.body)
         if mode in ROW_MODES and request.path == "/api/v3/klines":
@@ -104,7 +105,7 @@ class Exchange:
             response.body = spoil_checksum(response.body)
         return response
 
-    def _refusal(self, spent: Spent) -> web.Response:
+    def _refusal(self, spent: Spent, headers: dict[str, str]) -> web.Response:
         if spent.status == 418:
             text = f"Way too much request weight used; IP banned until {spent.until_ms}."
             advice = "Please use WebSocket Streams for live updates to avoid bans."
@@ -113,7 +114,7 @@ class Exchange:
             text = f"Too much request weight used; current limit is {limit}."
             advice = "Please use WebSocket Streams for live updates to avoid polling the API."
         response = _json({"code": -1003, "msg": f"{text} {advice}"}, status=spent.status)
-        response.headers["Retry-After"] = str(spent.retry_after_seconds)
+        response.headers.update({**headers, "Retry-After": str(spent.retry_after_seconds)})
         return response
 
     async def _klines(self, request: web.Request) -> web.Response:
@@ -186,10 +187,6 @@ def _symbol(name: str) -> dict[str, object]:
     }
 
 
-async def _put_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(request.get("headers", {}))
-
-
 def _json(value: object, *, status: int = 200) -> web.Response:
     body = json.dumps(value, separators=(",", ":")).encode()
     return web.Response(body=body, status=status, content_type="application/json")
@@ -216,9 +213,9 @@ def _cut(request: web.Request, *, reset: bool) -> web.Response:
     return web.Response(status=499)
 
 
-async def _truncate(request: web.Request, response: web.Response) -> web.Response:
+async def _truncate(request: web.Request, response: web.Response, headers: dict[str, str]) -> web.Response:
     """Announce the whole body, send half of it, and end the connection."""
-    half = web.StreamResponse(status=response.status, headers={"Content-Type": response.content_type})
+    half = web.StreamResponse(status=response.status, headers={**headers, "Content-Type": response.content_type})
     half.content_length = len(response.body)
     await half.prepare(request)
     await half.write(response.body[: len(response.body) // 2])

@@ -9,6 +9,7 @@ several connections, and a retry draws anew.
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 from collections import Counter
@@ -131,6 +132,9 @@ def parse_faults(text: str | None) -> FaultPlan:
         raise UsageError(f"the chances of {', '.join(chances)} add up to more than 1")
     if "unfinished" in options:
         _share(f"unfinished:{options['unfinished']}", str(options["unfinished"]))
+    negative = [name for name, value in options.items() if value < 0 and name != "skew"]
+    if negative:
+        raise UsageError(f"fault option {negative[0]} must be 0 or more")
     return FaultPlan(
         chances=chances,
         skew_seconds=options.get("skew", 0.0),
@@ -143,9 +147,12 @@ def parse_faults(text: str | None) -> FaultPlan:
 
 def _number(part: str, value: str) -> float:
     try:
-        return float(value)
+        number = float(value)
     except ValueError:
         raise UsageError(f"fault {part!r} has no number: write for example {part.split(':')[0]}:1") from None
+    if math.isinf(number) or math.isnan(number):
+        raise UsageError(f"fault {part!r} needs a finite number")
+    return number
 
 
 def _share(part: str, value: str) -> float:

@@ -194,7 +194,8 @@ def fold(klines: Series, step_ms: int) -> Series:
     """Klines of `step_ms` from finer ones.
 
     A kline without trades carries the previous close in its prices, so it takes no part in a
-    coarser kline that had trades; one made only of such klines carries their prices on.
+    coarser kline that had trades; one made only of such klines carries their prices on. Sums are
+    rounded to the 8 decimals they have on the exchange.
     """
     if not len(klines):
         return klines
@@ -207,7 +208,11 @@ def fold(klines: Series, step_ms: int) -> Series:
     first = np.minimum.reduceat(np.where(used, place, len(klines)), starts)
     last = np.maximum.reduceat(np.where(used, place, -1), starts)
     prices = ("time_ms", "open", "high", "low", "close")
-    sums = {name: np.add.reduceat(c, starts) for name, c in klines.columns.items() if name not in prices}
+    sums = {
+        name: np.round(np.add.reduceat(column, starts), 8)
+        for name, column in klines.columns.items()
+        if name not in prices
+    }
     return Series(
         time_ms=slot[starts] * step_ms,
         open=klines.open[first],

@@ -24,9 +24,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 
 import numpy as np
-from scipy.signal import lfilter
 
 from cryptobot_assets.domain.intervals import rows_per_hour
 from cryptobot_assets.errors import UsageError
@@ -111,10 +111,10 @@ def simulate(
     grid = Grid(to_ms(start), days * 24, per_hour, interval_ms(interval))
     common = np.random.default_rng(np.random.SeedSequence([seed, 0]))
     outage = _outage(common, grid, days)
-    listed = _listing_steps(common, grid, len(symbols))
     volatility = _volatility(common, grid, sigma=0.35)
     factor = MARKET_DAILY_VOLATILITY * grid.root_step_days * volatility * common.standard_normal(grid.shape)
     factor += _jumps(common, grid, MARKET_JUMPS_PER_HOUR, MARKET_JUMP_SIZE)
+    listed = _listing_steps(common, grid, len(symbols))
     series = {}
     for place, symbol in enumerate(symbols):
         random = np.random.default_rng(np.random.SeedSequence([seed, 1 + place]))
@@ -169,7 +169,8 @@ def _volatility(random: np.random.Generator, grid: Grid, *, sigma: float) -> np.
     """Volatility by step around 1: exp of an hourly AR(1) of deviation `sigma`, times the day's season."""
     shocks = random.standard_normal(grid.hours) * sigma * math.sqrt(1 - VOLATILITY_MEMORY**2)
     shocks[0] = sigma * random.standard_normal()
-    level = np.exp(lfilter([1.0], [1.0, -VOLATILITY_MEMORY], shocks) - sigma**2)
+    wander = accumulate(shocks.tolist(), lambda level, shock: VOLATILITY_MEMORY * level + shock)
+    level = np.exp(np.fromiter(wander, float, grid.hours) - sigma**2)
     return level[:, None] * grid.season(15, 0.3)
 
 
@@ -204,13 +205,14 @@ def _path(noise: np.ndarray, pull: float) -> np.ndarray:
     """Log price after each step, from 0: noise plus each hour's drift towards 25 hours earlier.
 
     Hour by hour this is the linear recursion p(t) = p(t-1) + pull * (p(t-26) - p(t-1)) + noise(t),
-    with p = 0 before the first hour.
+    with p = 0 up to the first hour.
     """
-    feedback = np.zeros(LAG_HOURS + 2)
-    feedback[0], feedback[1], feedback[-1] = 1.0, pull - 1.0, -pull
-    hourly = lfilter([1.0], feedback, noise.sum(axis=1))
-    begin = np.concatenate([[0.0], hourly[:-1]])
-    drift = hourly - begin - noise.sum(axis=1)
+    prices = [0.0] * (LAG_HOURS + 1)
+    for shock in noise.sum(axis=1).tolist():
+        prices.append(prices[-1] + pull * (prices[-1 - LAG_HOURS] - prices[-1]) + shock)
+    ends = np.array(prices[LAG_HOURS:])
+    begin = ends[:-1]
+    drift = np.diff(ends) - noise.sum(axis=1)
     steps = noise + drift[:, None] / noise.shape[1]
     return (begin[:, None] + np.cumsum(steps, axis=1)).ravel()
 

@@ -1,0 +1,62 @@
+"""Factories that every test may use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cryptobot_assets.exchange.clock import Clock
+from cryptobot_assets.exchange.faults import FaultPlan
+from cryptobot_assets.exchange.limits import WeightLimiter
+from cryptobot_assets.exchange.market import Market
+from cryptobot_assets.exchange.server import make_app, start
+
+MakeExchange = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def recorded_klines() -> Path:
+    """The folder of recorded klines, which the project does not hold; the test skips without it."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "market"
+    folder = Path(os.environ.get("CRYPTOBOT_RECORDED_KLINES", beside))
+    if not (folder / "fixtures").is_dir():
+        pytest.skip(f"no recorded klines at {folder}: set CRYPTOBOT_RECORDED_KLINES")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _exchange_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="exchange", daemon=True)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+def make_exchange(_exchange_loop: asyncio.AbstractEventLoop) -> Iterator[MakeExchange]:
+    """Serve a market on a real socket for the length of the test; returns its URL."""
+    runners = []
+
+    def make(
+        market: Market,
+        *,
+        clock: Clock | None = None,
+        limiter: WeightLimiter | None = None,
+        faults: FaultPlan | None = None,
+    ) -> str:
+        app = make_app(market, clock=clock, limiter=limiter, faults=faults)
+        runner, url = asyncio.run_coroutine_threadsafe(start(app), _exchange_loop).result(10)
+        runners.append(runner)
+        return url
+
+    yield make
+    for runner in runners:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(10)
