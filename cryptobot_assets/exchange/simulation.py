@@ -14,8 +14,8 @@ m and e_i are Gaussian with variance that wanders (AR(1) log volatility, half-li
 one common and one own process) and has the season of the day; jumps come to the market every few
 weeks and to a currency about once a week. None of these can be predicted in sign. With
 `predictability` 1 the mean cross-sectional IC of `close_lag_25h` with the next 24 h return is
-about 0.12, with 2 about 0.20; 0 gives a market without any truth. Over a short span the luck of
-the draw is larger than that: 60 days of 8 currencies show 0.12 give or take 0.05.
+about 0.12, with 2 about 0.20; 0 gives a market without any truth. Over a short span luck has
+its part: 60 days of 8 currencies show 0.07 to 0.15.
 """
 
 from __future__ import annotations
