@@ -1,0 +1,98 @@
+"""What goes into the model registry and what comes out of it, free of MLflow's own types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Alias = Literal["champion", "challenger"]
+
+
+def market_model(market: str) -> str:
+    """Registered model that holds a market's promoted versions and its aliases."""
+    return f"cryptobot-{market}"
+
+
+def algorithm_model(market: str, algorithm: str) -> str:
+    """Registered model that holds one algorithm's versions for a market."""
+    return f"cryptobot-{market}-{algorithm}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One training about to start: a market, an algorithm and a cutoff.
+
+    Attributes:
+        fingerprint: digest of everything that decides the outcome (rows, settings, seed, code); a
+            version with the same one need not be trained again.
+        params: logged on the run: features, start and end time, horizon, prediction definition.
+        tags: logged on the run: git commit, store version, Dagster run id, asset key, partition.
+    """
+
+    market: str
+    algorithm: str
+    cutoff: datetime
+    fingerprint: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, str]:
+        """The tags by which its run and its version are found again."""
+        return {
+            "market": self.market,
+            "algorithm": self.algorithm,
+            "cutoff": self.cutoff.isoformat(),
+            "fingerprint": self.fingerprint,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisteredVersion:
+    """One version of a registered model.
+
+    `cutoff` is the last instant (UTC) its training data knows. `source_uri` is where its files
+    lie; for a promoted version, the algorithm's version that it copies. `tags` are all it carries.
+    """
+
+    name: str
+    version: str
+    market: str
+    algorithm: str
+    cutoff: datetime
+    run_id: str
+    source_uri: str
+    created: datetime
+    tags: Mapping[str, str]
+
+    @property
+    def source_name(self) -> str:
+        """Registered model of the algorithm's version that this is, or is a copy of."""
+        return self.tags.get("source_name", self.name)
+
+    @property
+    def source_version(self) -> str:
+        """Number of the algorithm's version that this is, or is a copy of."""
+        return self.tags.get("source_version", self.version)
+
+    @property
+    def verdict(self) -> str | None:
+        """`passed` or `unproven` once promoted."""
+        return self.tags.get("verdict")
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why the verdict is what it is."""
+        return json.loads(self.tags.get("reasons", "[]"))
+
+    @property
+    def promotions(self) -> list[dict[str, Any]]:
+        """Every promotion of this version, oldest first: alias, time (UTC, ISO), verdict, reasons."""
+        return json.loads(self.tags.get("promotions", "[]"))
+
+    @property
+    def uri(self) -> str:
+        """As MLflow's own tools name it."""
+        return f"models:/{self.name}/{self.version}"
