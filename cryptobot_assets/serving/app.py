@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from starlette.applications import Starlette
@@ -29,7 +29,6 @@ from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.serving import bodies
 from cryptobot_assets.serving.catalogue import LoadedModel, ModelShelf, ServedModel
 from cryptobot_assets.serving.door import Door, read_body
-from cryptobot_assets.serving.features import FeatureRow, FeatureSource
 from cryptobot_assets.serving.metrics import Metrics
 from cryptobot_assets.serving.replies import (
     SHOWN_CHARACTERS,
@@ -40,6 +39,9 @@ from cryptobot_assets.serving.replies import (
     shown,
     unavailable,
 )
+
+if TYPE_CHECKING:
+    from cryptobot_assets.serving.features import FeatureRow, FeatureSource
 
 POOLED_MARKET = "ALL"
 INLINE_ROWS = 500

@@ -120,10 +120,11 @@ class StoreFeatureSource:
             self._refresh()
             if time is not None:
                 return self._row_at(currency, features, time)
-            held = self._rows.get((currency, features))
-            if held is None:
-                held = self._rows[currency, features] = self._newest_row(currency, features)
-            return held
+            row = self._newest_row(currency, features)
+        if row is None:
+            message = f"no row of {currency} has all the model's features yet; ingest more days"
+            raise unavailable("no_data", message)
+        return row
 
     def cross_section(self, features: Features, currencies: Sequence[str] | None = None) -> CrossSection:
         """See `FeatureSource.cross_section`."""
@@ -158,13 +159,16 @@ class StoreFeatureSource:
             raise UnknownCurrency(currency, {*spans, *self._expected})
         return spans[currency]
 
-    def _newest_row(self, currency: str, features: Features) -> FeatureRow:
-        _, newest = self._span(currency)
-        for back in SEARCHED:
-            samples = self._samples(currency, features, newest - back, newest)
-            if len(samples):
-                return self._row(samples, len(samples) - 1)
-        raise unavailable("no_data", f"no row of {currency} has all the model's features yet; ingest more days")
+    def _newest_row(self, currency: str, features: Features) -> FeatureRow | None:
+        key = (currency, features)
+        if key not in self._rows:
+            _, newest = self._span(currency)
+            for back in SEARCHED:
+                samples = self._samples(currency, features, newest - back, newest)
+                if len(samples):
+                    self._rows[key] = self._row(samples, len(samples) - 1)
+                    break
+        return self._rows.get(key)
 
     def _row_at(self, currency: str, features: Features, time: datetime) -> FeatureRow:
         first, newest = self._span(currency)
@@ -190,11 +194,8 @@ class StoreFeatureSource:
         return CrossSection(first.time, first.known_at, names, np.stack([row.x for row in rows]))
 
     def _newest_rows(self, features: Features, currencies: Sequence[str]) -> list[FeatureRow]:
-        rows = []
-        for name in currencies:
-            first, newest = self._span(name)
-            if newest - first >= _history(features):
-                rows.append(self.latest(name, features))
+        found = [self._newest_row(name, features) for name in currencies]
+        rows = [row for row in found if row is not None]
         if not rows:
             raise unavailable("no_data", "no currency has a row with all the model's features yet; ingest more days")
         return rows

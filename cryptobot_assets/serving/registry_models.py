@@ -43,8 +43,8 @@ def newest_versions(versions: Iterable[ModelVersion]) -> dict[str, ModelVersion]
 def _model_version(record: RegisteredVersion) -> ModelVersion:
     """The trained version a record is, or is a promoted copy of."""
     return ModelVersion(
-        name=record.tags.get("source_name", record.name),
-        version=record.tags.get("source_version", record.version),
+        name=record.source_name,
+        version=record.source_version,
         algorithm=record.algorithm,
         market=record.market,
         cutoff=record.cutoff,

@@ -11,44 +11,17 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cryptobot_assets.serving.app import Desk, make_app
-from cryptobot_assets.serving.cache import ModelCache
-from cryptobot_assets.serving.catalogue import Catalogue
-from cryptobot_assets.serving.command import CACHE_FOLDER, REQUEST_SECONDS
-from cryptobot_assets.serving.features import StoreFeatureSource
-from cryptobot_assets.serving.lineup import ModelSource
-from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage.metadata import metadata_urls, release_metadata
-from cryptobot_assets.storage.store import open_store
+from cryptobot_assets.serving.command import REQUEST_SECONDS
 
 
-def open_desk() -> Desk:
-    """The working parts, as the environment sets them; the models arrive in the background."""
-    settings = Settings.load()
-    catalogue = Catalogue(
-        lambda: _open_models(settings), ModelCache(settings.home / CACHE_FOLDER), market=settings.service_market
-    )
-    expected = () if settings.currencies == ("all",) else settings.currencies
-    source = StoreFeatureSource(open_store(settings), interval=settings.interval, expected=expected)
-    catalogue.start()
+def _open_desk() -> Desk:
+    """Imports what only workers need: BentoML's supervisor loads this module too."""
+    from cryptobot_assets.serving.opening import open_desk
 
-    def close() -> None:
-        catalogue.stop()
-        if settings.mlflow_tracking_uri is None:
-            release_metadata(settings)
-
-    return Desk(shelf=catalogue, source=source, market=settings.service_market, api_key=settings.api_key, close=close)
+    return open_desk()
 
 
-def _open_models(settings: Settings) -> ModelSource:
-    """Imports MLflow, which takes seconds: only the catalogue's thread calls it."""
-    from cryptobot_assets.serving.registry_models import RegistryModels
-    from cryptobot_assets.storage.registry import Registry
-
-    uri = settings.mlflow_tracking_uri or metadata_urls(settings).mlflow
-    return RegistryModels(Registry(uri), settings.service_market)
-
-
-app = make_app(open_desk)
+app = make_app(_open_desk)
 
 
 class StraightToApp:

@@ -135,7 +135,7 @@ def test_a_market_of_one_currency_answers_for_it_alone() -> None:
 
 
 def test_predict_features_keeps_the_order_of_rows_and_not_of_keys(client: httpx.Client) -> None:
-    rows = [{name: 1.0 for name in reversed(FEATURES)}, ROW, dict.fromkeys(FEATURES, 2)]
+    rows = [dict.fromkeys(reversed(FEATURES), 1.0), ROW, dict.fromkeys(FEATURES, 2)]
     body = client.post("/predict_features", json={"rows": rows}).json()
     assert body["predicted_return"] == pytest.approx([0.03, 0.015, 0.06])
     assert body["model"] == RIDGE.block

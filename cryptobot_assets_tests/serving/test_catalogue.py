@@ -1,0 +1,224 @@
+"""The catalogue keeps in step with the registry, and keeps what it has when it cannot."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cryptobot_assets.errors import NoModel
+from cryptobot_assets.serving.cache import ModelCache
+from cryptobot_assets.serving.catalogue import Catalogue
+from cryptobot_assets.serving.lineup import Lineup
+from cryptobot_assets.serving.registry_models import newest_versions
+from cryptobot_assets_tests.serving.fakes import CUTOFF, FEATURES, FakeModels, load_fake, make_version
+
+FIRST, SECOND = make_version(version="1"), make_version(version="2")
+LASSO = make_version("lasso", "5")
+
+
+@pytest.fixture
+def models() -> FakeModels:
+    return FakeModels()
+
+
+@pytest.fixture
+def catalogue(models: FakeModels, tmp_path: Path) -> Catalogue:
+    return Catalogue(lambda: models, ModelCache(tmp_path), market="ALL", load=load_fake, poll_seconds=0.02)
+
+
+def predicted(catalogue: Catalogue) -> float:
+    return float(catalogue.champion().loaded.scorer.predict(np.zeros((1, len(FEATURES))))[0])
+
+
+def error(catalogue: Catalogue) -> str | None:
+    return catalogue.listing()["registry"]["error"]
+
+
+def test_without_a_champion_there_is_nothing_to_answer_with(catalogue: Catalogue) -> None:
+    with pytest.raises(NoModel):
+        catalogue.champion()
+    catalogue.poll()
+    with pytest.raises(NoModel):
+        catalogue.champion()
+    assert "no champion" in str(error(catalogue))
+
+
+def test_the_champion_is_named_by_its_algorithm_version_and_alias(catalogue: Catalogue, models: FakeModels) -> None:
+    models.appoint(SECOND, registered_version="9", verdict="unproven")
+    catalogue.poll()
+    assert catalogue.champion().block == {
+        "name": "cryptobot-ALL-ridge",
+        "version": "2",
+        "algorithm": "ridge",
+        "market": "ALL",
+        "cutoff": "2024-03-01T00:00:00Z",
+        "verdict": "unproven",
+        "alias": "champion",
+        "registered": {"name": "cryptobot-ALL", "version": "9"},
+    }
+    assert catalogue.champion().loaded.interval(0.01) == pytest.approx([-0.03, 0.06])
+    assert error(catalogue) is None
+
+
+def test_a_moved_alias_swaps_the_model_and_downloads_each_version_once(
+    catalogue: Catalogue, models: FakeModels
+) -> None:
+    for version in (FIRST, SECOND, FIRST, FIRST, SECOND):
+        models.appoint(version)
+        catalogue.poll()
+        assert predicted(catalogue) == int(version.version) / 1000
+    assert models.downloads == ["ridge 1", "ridge 2"]
+
+
+def test_a_restart_downloads_nothing(models: FakeModels, tmp_path: Path) -> None:
+    models.appoint(FIRST)
+    for _ in range(2):
+        catalogue = Catalogue(lambda: models, ModelCache(tmp_path), market="ALL", load=load_fake)
+        catalogue.poll()
+        assert predicted(catalogue) == 0.001
+    assert models.downloads == ["ridge 1"]
+
+
+def test_a_version_that_fails_its_warm_up_is_refused_once_and_the_old_one_stays(
+    catalogue: Catalogue, models: FakeModels
+) -> None:
+    models.appoint(FIRST)
+    catalogue.poll()
+    models.damaged.add("2")
+    models.appoint(SECOND)
+    for _ in range(3):
+        catalogue.poll()
+    assert predicted(catalogue) == 0.001
+    assert catalogue.champion().block["version"] == "1"
+    assert models.downloads == ["ridge 1", "ridge 2"]
+    assert "cryptobot-ALL-ridge version 2" in str(error(catalogue))
+    assert "/" not in str(error(catalogue))
+    models.appoint(make_version(version="3"))
+    catalogue.poll()
+    assert predicted(catalogue) == 0.003
+    assert error(catalogue) is None
+
+
+def test_a_registry_that_does_not_answer_changes_nothing_but_the_listing(
+    catalogue: Catalogue, models: FakeModels
+) -> None:
+    models.appoint(FIRST)
+    catalogue.poll()
+    models.down = True
+    catalogue.poll()
+    assert predicted(catalogue) == 0.001
+    assert "does not answer" in str(error(catalogue)) and "secret" not in str(error(catalogue))
+    models.down = False
+    models.appoint(SECOND)
+    catalogue.poll()
+    assert predicted(catalogue) == 0.002
+    assert error(catalogue) is None
+
+
+def test_an_alias_taken_away_leaves_the_model_serving(catalogue: Catalogue, models: FakeModels) -> None:
+    models.appoint(FIRST)
+    catalogue.poll()
+    models.now = Lineup()
+    catalogue.poll()
+    assert predicted(catalogue) == 0.001
+
+
+def test_algorithms_load_when_asked_for_and_then_follow(catalogue: Catalogue, models: FakeModels) -> None:
+    models.appoint(FIRST)
+    models.add(LASSO)
+    catalogue.poll()
+    assert catalogue.held("lasso") is None
+    assert models.downloads == ["ridge 1"]
+    served = catalogue.fetch("lasso")
+    assert (served.block["version"], served.block["verdict"]) == ("5", "unproven")
+    models.add(make_version("lasso", "6"))
+    catalogue.poll()
+    assert catalogue.held("lasso").block["version"] == "6"
+    assert models.downloads == ["ridge 1", "lasso 5", "lasso 6"]
+    with pytest.raises(NoModel):
+        catalogue.fetch("huber")
+
+
+def test_only_the_champion_itself_is_passed(catalogue: Catalogue, models: FakeModels) -> None:
+    models.appoint(FIRST, verdict="passed")
+    catalogue.poll()
+    assert catalogue.fetch("ridge").block["verdict"] == "passed"
+    models.add(SECOND)
+    catalogue.poll()
+    assert catalogue.held("ridge").block["verdict"] == "unproven"
+    assert catalogue.champion().block["verdict"] == "passed"
+
+
+def test_the_listing_shows_every_loaded_model_and_its_aliases(catalogue: Catalogue, models: FakeModels) -> None:
+    models.appoint(FIRST)
+    models.add(LASSO)
+    catalogue.poll()
+    catalogue.fetch("lasso")
+    listed = {entry["algorithm"]: entry for entry in catalogue.listing()["models"]}
+    assert listed.keys() == {"ridge", "lasso"}
+    assert (listed["ridge"]["aliases"], listed["lasso"]["aliases"]) == (["champion"], [])
+    assert listed["ridge"]["loaded_at"].endswith("Z")
+    models.appoint(SECOND)
+    catalogue.poll()
+    assert {entry["version"] for entry in catalogue.listing()["models"]} == {"2", "5"}
+
+
+def test_the_thread_follows_and_survives_a_registry_that_cannot_be_opened(tmp_path: Path) -> None:
+    models, attempts = FakeModels(), []
+
+    def open_source() -> FakeModels:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise OSError("no route to /secret/path")
+        return models
+
+    models.appoint(FIRST)
+    catalogue = Catalogue(open_source, ModelCache(tmp_path), market="ALL", load=load_fake, poll_seconds=0.02)
+    catalogue.start()
+    try:
+        deadline = time.monotonic() + 5
+        while error(catalogue) is not None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert predicted(catalogue) == 0.001
+    finally:
+        catalogue.stop()
+    assert "catalogue" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_readers_always_see_a_whole_model_while_aliases_move(catalogue: Catalogue, models: FakeModels) -> None:
+    models.appoint(FIRST)
+    catalogue.poll()
+    seen: set[tuple[str, float]] = set()
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            champion = catalogue.champion()
+            answer = champion.loaded.scorer.predict(np.zeros((1, len(FEATURES))))[0]
+            seen.add((champion.block["version"], float(answer)))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(1, 40):
+        models.appoint(make_version(version=str(number % 5 + 1)))
+        catalogue.poll()
+    stop.set()
+    reader.join(timeout=5)
+    assert seen <= {(str(number), number / 1000) for number in range(1, 6)}
+
+
+def test_the_newest_version_is_of_the_latest_cutoff_then_of_the_highest_number() -> None:
+    later = CUTOFF + timedelta(days=7)
+    versions = [
+        make_version(version="9", cutoff=later),
+        make_version(version="10", cutoff=later),
+        make_version(version="11"),
+        LASSO,
+    ]
+    newest = newest_versions(versions)
+    assert {name: version.version for name, version in newest.items()} == {"ridge": "10", "lasso": "5"}
