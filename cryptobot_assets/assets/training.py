@@ -144,7 +144,7 @@ def train(
         version = run.finish(
             model,
             _card(training, settings, final, residuals, warmup(model, final.X[-WARMUP_ROWS:])),
-            best_params=tuned.best_params,
+            params=tuned.best_params,
             metrics={
                 "cv_mse": tuned.best_value,
                 "cv_mse_zero": float(np.mean(np.concatenate([samples.y[test] for _, test in folds]) ** 2)),

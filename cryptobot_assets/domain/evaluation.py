@@ -83,7 +83,7 @@ def evaluate(
     known = predictions.drop_nulls("realised_return")
     if known.is_empty():
         return None
-    newest = predictions.sort("cutoff", "version").row(-1, named=True)
+    newest = predictions.sort("cutoff", pl.col("version").cast(pl.Int64)).row(-1, named=True)
     hours = align_hours(at_whole_hours(predictions, interval), closes)
     return Evaluation(
         market=newest["market"],

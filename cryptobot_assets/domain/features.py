@@ -100,7 +100,7 @@ def make_samples(
         indicators: columns currency, time, close and every stored feature. Rows before `start`
             feed the lags, rows after `end` the labels: a label whose close is not in the frame is
             NaN, so cutting the frame at a cutoff is what keeps the future out.
-        stride_minutes: keep only rows whose known_at is a multiple of it (since midnight), a
+        stride_minutes: keep only rows whose known_at is a multiple of it (since 1970), a
             deterministic thinning of heavily overlapping rows; None keeps all.
     """
     parts = [

@@ -26,6 +26,7 @@ from functools import lru_cache
 import numpy as np
 import polars as pl
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
+from threadpoolctl import ThreadpoolController
 
 from cryptobot_assets.domain.grid import HourGrid, to_grid
 from cryptobot_assets.domain.intervals import DAY, HOUR
@@ -216,6 +217,12 @@ def _banded(kind: str) -> np.ndarray:
     return banded
 
 
+@lru_cache(maxsize=1)
+def _linear_algebra() -> ThreadpoolController:
+    """Products this small are slower, and their bits less certain, on several threads."""
+    return ThreadpoolController()
+
+
 def _rsi_and_macd(closes: np.ndarray, first_hour: int) -> tuple[np.ndarray, np.ndarray]:
     r"""RSI and MACD histogram / close, one day of rows a matrix product.
 
@@ -231,11 +238,12 @@ def _rsi_and_macd(closes: np.ndarray, first_hour: int) -> tuple[np.ndarray, np.n
     gains, losses = np.maximum(change, 0.0), np.maximum(-change, 0.0)
     hours = len(closes) - first_hour
     gain, loss, histogram = (np.empty((hours, per_hour)) for _ in range(3))
-    for hour in range(0, hours, DAY_HOURS):
-        span, out = slice(hour, hour + LOOKBACK_HOURS + DAY_HOURS - 1), slice(hour, hour + DAY_HOURS)
-        gain[out] = _banded("wilder") @ gains[span]
-        loss[out] = _banded("wilder") @ losses[span]
-        histogram[out] = _banded("macd") @ filled[span]
+    with _linear_algebra().limit(limits=1):
+        for hour in range(0, hours, DAY_HOURS):
+            span, out = slice(hour, hour + LOOKBACK_HOURS + DAY_HOURS - 1), slice(hour, hour + DAY_HOURS)
+            gain[out] = _banded("wilder") @ gains[span]
+            loss[out] = _banded("wilder") @ losses[span]
+            histogram[out] = _banded("macd") @ filled[span]
     count = np.cumsum(np.concatenate([np.zeros((1, per_hour), dtype=int), known]), axis=0)
     whole = count[LOOKBACK_HOURS:] - count[:-LOOKBACK_HOURS] == LOOKBACK_HOURS
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -36,7 +36,7 @@ KLINE_CONSTRAINTS: dict[str, str] = {
     "low_is_positive": "low > 0",
     "volume_is_not_negative": "volume >= 0",
 }
-"""SQL row constraints that every store enforces on `klines`; NaN satisfies none of them."""
+"""SQL row constraints that every store enforces on `klines`, beside finite numbers in every column."""
 
 
 def require_klines(klines: pl.DataFrame, interval: str) -> pl.DataFrame:

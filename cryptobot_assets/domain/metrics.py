@@ -108,16 +108,18 @@ def information_coefficient(rows: pl.DataFrame, *, seed: int, draws: int = DRAWS
     With fewer than three currencies there is no cross-section: the figure is then the rank
     correlation over time of the same hourly rows.
     """
-    if rows["currency"].n_unique() >= SMALLEST_CROSS_SECTION:
+    currencies = rows["currency"].n_unique()
+    if currencies >= SMALLEST_CROSS_SECTION:
         series = hourly_ic(rows)["ic"].to_numpy()
         if not len(series):
             return None, None
         return float(series.mean()), bootstrap_interval(series, np.mean, block=IC_BLOCK_HOURS, seed=seed, draws=draws)
-    pairs = rows.sort("time").select("predicted_return", "realised_return").to_numpy()
+    pairs = rows.sort("time", "currency").select("predicted_return", "realised_return").to_numpy()
     value = _rank_correlation(pairs)
     if not np.isfinite(value):
         return None, None
-    return value, bootstrap_interval(pairs, _rank_correlation, block=IC_BLOCK_HOURS, seed=seed, draws=draws)
+    block = IC_BLOCK_HOURS * currencies
+    return value, bootstrap_interval(pairs, _rank_correlation, block=block, seed=seed, draws=draws)
 
 
 def _rank_correlation(pairs: np.ndarray) -> float:
@@ -162,7 +164,10 @@ def effective_sample_count(rows: pl.DataFrame, interval: str) -> float:
 
 
 def _mean_correlation(rows: pl.DataFrame, interval: str) -> float:
+    """Mean pairwise correlation of the hourly labels; 1, the cautious answer, where no row is hourly."""
     hourly = at_whole_hours(rows, interval).pivot("currency", index="time", values="realised_return").drop("time")
+    if not hourly.height or hourly.width < 2:
+        return 1.0
     labels = hourly.to_numpy()
     centred = labels - np.nanmean(labels, axis=0)
     deviation = np.nanstd(labels, axis=0)

@@ -7,6 +7,7 @@ reason, with the figures.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -32,8 +33,17 @@ class Verdict:
 
 
 def best_candidate(candidates: list[Candidate]) -> Candidate:
-    """The candidate with the lowest error relative to predicting zero; ties go to the first name."""
-    return min(candidates, key=lambda one: (one.mse / one.mse_zero if one.mse_zero > 0 else 1.0, one.algorithm))
+    """The candidate with the lowest error relative to predicting zero; ties go to the first name.
+
+    One whose error is no number comes last.
+    """
+    return min(candidates, key=lambda one: (_relative_error(one), one.algorithm))
+
+
+def _relative_error(candidate: Candidate) -> float:
+    if math.isnan(candidate.mse):
+        return math.inf
+    return candidate.mse / candidate.mse_zero if candidate.mse_zero > 0 else 1.0
 
 
 def judge(candidate: Candidate, champion: Candidate | None, *, control_net: float | None) -> Verdict:

@@ -1,0 +1,196 @@
+"""`cryptobot`: the command line. The one home of click.
+
+Exit codes: 0 done, 1 failed, 2 bad usage; one clear line on stderr, a traceback only with --debug.
+Commands import what they need when they run, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import click
+
+from cryptobot_assets.domain.intervals import parse_day
+from cryptobot_assets.errors import CryptobotError, UsageError
+from cryptobot_assets.settings import Settings, parse_currencies
+
+PATH = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
+@click.version_option(package_name="cryptobot-assets")
+def cryptobot(debug: bool) -> None:
+    """Crypto price prediction from klines to served predictions, evaluated honestly.
+
+    Settings are environment variables (CRYPTOBOT_HOME, CRYPTOBOT_CURRENCIES, ...); see the README.
+    """
+
+
+@cryptobot.command()
+@click.option("--once", is_flag=True, help="End after the report instead of staying up.")
+@click.option("--report", type=PATH, help="Write the report here as JSON.")
+@click.option("--replay", type=PATH, multiple=True, help="Replay recorded klines (Parquet file or directory).")
+@click.option("--interval", type=click.Choice(["1m", "1h"]), help="Kline interval; default 1m.")
+@click.option("--currencies", help="Comma list; default every currency of the exchange.")
+@click.option("--trials", type=click.IntRange(1), help="Tuning trials a model; default 20.")
+@click.option("--folds", type=click.IntRange(1), help="Walk-forward folds a trial; default 3.")
+@click.option("--cutoffs", type=click.IntRange(1), default=2, show_default=True, help="Trainings over the last third.")
+@click.option("--algorithms", help="Comma list; default all eight.")
+@click.option("--seed", type=click.IntRange(0), help="Seed of the simulation and of tuning; default 7.")
+@click.option("--home", type=PATH, help="Where state lives; default CRYPTOBOT_HOME.")
+def demo(
+    once: bool,
+    report: Path | None,
+    replay: tuple[Path, ...],
+    interval: str | None,
+    currencies: str | None,
+    trials: int | None,
+    folds: int | None,
+    cutoffs: int,
+    algorithms: str | None,
+    seed: int | None,
+    home: Path | None,
+) -> None:
+    """The main job end to end: klines over HTTP, indicators, eight tuned models, evaluation, a served prediction.
+
+    The market is simulated unless --replay gives recorded klines. Interrupted, it goes on where it stopped.
+    """
+    wanted = parse_currencies(currencies) if currencies else None
+    settings = Settings.load(home=home, trials=trials, folds=folds, algorithms=algorithms, seed=seed)
+    from cryptobot_assets.cli.demo import demo_plan, run_demo
+
+    plan = demo_plan(settings, replay=replay, interval=interval, currencies=wanted, cutoffs=cutoffs, report=report)
+    run_demo(plan, settings)
+    if not once:
+        from cryptobot_assets.cli.up import run_up
+
+        run_up(Settings.load(home=home))
+
+
+@cryptobot.command()
+def up() -> None:
+    """Run the platform on this machine: Dagster, MLflow and the prediction service, until Ctrl-C."""
+    from cryptobot_assets.cli.up import run_up
+
+    run_up(Settings.load())
+
+
+@cryptobot.command()
+@click.option("--port", type=click.IntRange(0, 65535), required=True, help="Port to listen on; 0 picks a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--replay", type=PATH, multiple=True, help="Replay recorded klines (Parquet file or directory).")
+@click.option("--simulate", "simulate_seed", type=click.IntRange(0), help="Simulate a market from this seed.")
+@click.option("--currencies", type=click.IntRange(1), help="How many simulated currencies; default 8.")
+@click.option("--days", type=click.IntRange(1), help="How many simulated days; default 60.")
+@click.option("--interval", type=click.Choice(["1m", "1h"]), help="Kline interval; default 1m.")
+@click.option("--start", "start_day", help="First simulated day (YYYY-MM-DD); default 2025-01-01.")
+@click.option("--faults", help="Faults to inject, for example 429:0.01,reset:0.01,seed=5.")
+def exchange(
+    port: int,
+    host: str,
+    replay: tuple[Path, ...],
+    simulate_seed: int | None,
+    currencies: int | None,
+    days: int | None,
+    interval: str | None,
+    start_day: str | None,
+    faults: str | None,
+) -> None:
+    """A Binance-shaped HTTP server of recorded or simulated klines."""
+    from cryptobot_assets.exchange.command import run_exchange
+
+    run_exchange(
+        port=port,
+        host=host,
+        replay=replay,
+        simulate_seed=simulate_seed,
+        currencies=currencies,
+        days=days,
+        interval=interval,
+        start_day=parse_day(start_day) if start_day else None,
+        faults=faults,
+    )
+
+
+@cryptobot.command()
+@click.option("--currencies", required=True, help="Comma list.")
+@click.option("--from", "first", required=True, help="First day (YYYY-MM-DD).")
+@click.option("--to", "last", required=True, help="Last day, included (YYYY-MM-DD).")
+def backfill(currencies: str, first: str, last: str) -> None:
+    """Ingest and indicate a range of days; interrupted, it goes on where it stopped."""
+    wanted, start, end = parse_currencies(currencies), parse_day(first), parse_day(last)
+    from cryptobot_assets.cli.backfill import run_backfill
+
+    run_backfill(Settings.load(), wanted, start, end)
+
+
+@cryptobot.command()
+@click.option("--market", default="ALL", show_default=True, help="A currency, or ALL for the pooled universe.")
+@click.option("--from", "first", help="First day (YYYY-MM-DD); default all.")
+@click.option("--to", "last", help="Last day, included (YYYY-MM-DD); default all.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def report(market: str, first: str | None, last: str | None, as_json: bool) -> None:
+    """The leaderboard and evaluation from what is stored, out-of-sample rows only."""
+    start, end = parse_day(first) if first else None, parse_day(last) if last else None
+    from cryptobot_assets.cli.report import run_report
+
+    run_report(Settings.load(), market.upper(), start, end, as_json=as_json)
+
+
+@cryptobot.command()
+@click.argument("query")
+@click.option("--format", "kind", type=click.Choice(["table", "csv", "parquet"]), default="table", show_default=True)
+@click.option("--out", type=PATH, help="Write to this file instead of stdout.")
+def sql(query: str, kind: str, out: Path | None) -> None:
+    """Read-only SQL (DuckDB) over klines, indicators, predictions and gaps."""
+    from cryptobot_assets.cli.sql import run_sql
+
+    run_sql(Settings.load(), query, kind, out)
+
+
+@cryptobot.command()
+def doctor() -> None:
+    """Check settings, home, stores, exchange and registry, and say what to mend."""
+    from cryptobot_assets.cli.doctor import run_doctor
+
+    if not run_doctor():
+        sys.exit(1)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the package."""
+    debug = "--debug" in sys.argv
+    try:
+        cryptobot.main(args=[arg for arg in sys.argv[1:] if arg != "--debug"], standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; run it again to go on from here", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        click.echo(f"cryptobot: {one_line(error)}", err=True)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
+
+
+def one_line(error: Exception) -> str:
+    """The error as one line; ours speak for themselves, others are named and point at --debug."""
+    text = " ".join(str(error).split())
+    if isinstance(error, CryptobotError):
+        return text
+    return f"unexpected {type(error).__name__}: {text[:300]} (run again with --debug for the traceback)"
+
+
+if __name__ == "__main__":
+    main()

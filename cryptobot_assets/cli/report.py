@@ -1,0 +1,43 @@
+"""`cryptobot report`."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+from cryptobot_assets.cli.console import say
+from cryptobot_assets.cli.leaderboard import print_leaderboard
+from cryptobot_assets.domain.intervals import DAY, day_start
+from cryptobot_assets.errors import NotEnoughHistory, UnknownCurrency, UsageError
+from cryptobot_assets.partitions import Partitions
+from cryptobot_assets.report import market_report
+from cryptobot_assets.resources import open_registry
+from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.store import open_store
+
+
+def run_report(settings: Settings, market: str, first: date | None, last: date | None, *, as_json: bool) -> None:
+    """Print the leaderboard of a market over [first, last]."""
+    if first and last and last < first:
+        raise UsageError(f"the range {first} to {last} is empty: --to is before --from")
+    if market not in Partitions(settings).markets:
+        raise UnknownCurrency(market, Partitions(settings).markets)
+    parts = market_report(
+        open_store(settings),
+        open_registry(settings),
+        settings,
+        market,
+        start=day_start(first) if first else None,
+        end=day_start(last) + DAY if last else None,
+    )
+    if not parts["models"]:
+        raise NotEnoughHistory(
+            f"market {market} has no out-of-sample prediction with a known outcome in that range: "
+            "run `cryptobot demo`, or train and predict in the Dagster UI"
+        )
+    if as_json:
+        print(json.dumps({name: parts[name] for name in ("models", "control", "champion")}, indent=2, allow_nan=False))
+        return
+    print_leaderboard(parts["models"], parts["control"], parts["champion"])
+    for line in parts["words"]:
+        say(line)

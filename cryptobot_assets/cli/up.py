@@ -1,0 +1,86 @@
+"""`cryptobot up`: the platform on one machine, one child process a service."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from cryptobot_assets.cli.console import say
+from cryptobot_assets.cli.market import exchange_of
+from cryptobot_assets.deployment import deployment_environment
+from cryptobot_assets.home import require_writable_home
+from cryptobot_assets.processes import Supervisor, free_port, require_free_port
+from cryptobot_assets.serving.command import service_command
+from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.metadata import release_metadata
+
+DAEMON_READY_SECONDS = 60
+
+
+def run_up(settings: Settings) -> None:
+    """Start everything, say where it answers, and stay until Ctrl-C or until a service dies."""
+    home = require_writable_home(settings.home)
+    ports = {
+        "webserver": require_free_port(settings.webserver_port, "Dagster", setting="CRYPTOBOT_WEBSERVER_PORT"),
+        "mlflow": require_free_port(settings.mlflow_port, "MLflow", setting="CRYPTOBOT_MLFLOW_PORT"),
+        "service": require_free_port(settings.service_port, "the prediction service", setting="CRYPTOBOT_SERVICE_PORT"),
+    }
+    environment = {**os.environ, **deployment_environment(settings)}
+    try:
+        with Supervisor() as supervisor:
+            url, title = exchange_of(settings, supervisor, port=free_port())
+            environment["CRYPTOBOT_EXCHANGE_URL"] = url
+            say(f"{'Exchange':<20}{url} ({title})")
+            _start_services(settings, supervisor, environment, ports, home / "logs")
+            say("Everything is up. Ctrl-C stops it.")
+            supervisor.wait()
+    except KeyboardInterrupt:
+        say("Stopped.")
+    finally:
+        release_metadata(settings)
+
+
+def _start_services(
+    settings: Settings, supervisor: Supervisor, environment: dict[str, str], ports: dict[str, int], logs: Path
+) -> None:
+    def start(name: str, argv: list[str], ready: str | None, url: str, env: dict[str, str]) -> None:
+        supervisor.start(
+            name,
+            argv,
+            env=env,
+            ready=ready,
+            log_path=logs / f"{name.lower().replace(' ', '-')}.log",
+            timeout_seconds=180,
+        )
+        say(f"{name:<20}{url}")
+
+    module = ["-m", "cryptobot_assets.definitions"]
+    dagster = f"http://127.0.0.1:{ports['webserver']}"
+    start(
+        "Dagster",
+        [*_python("dagster_webserver"), *module, "--host", "127.0.0.1", "--port", str(ports["webserver"])],
+        f"{dagster}/server_info",
+        dagster,
+        environment,
+    )
+    start("Dagster daemon", [*_python("dagster._daemon"), "run", *module], None, "schedules and backfills", environment)
+    mlflow = f"http://127.0.0.1:{ports['mlflow']}"
+    start("MLflow", mlflow_command(settings, environment, ports["mlflow"]), f"{mlflow}/health", mlflow, environment)
+    argv, extra = service_command(settings, ports["service"])
+    service = f"http://127.0.0.1:{ports['service']}"
+    start("Prediction service", argv, f"{service}/livez", service, environment | extra)
+
+
+def mlflow_command(settings: Settings, environment: dict[str, str], port: int) -> list[str]:
+    """Arguments of an MLflow server over the deployment's registry."""
+    return [
+        *_python("mlflow"), "server",
+        "--backend-store-uri", environment["MLFLOW_TRACKING_URI"],
+        "--artifacts-destination", str(settings.home / "mlflow"),
+        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+    ]  # fmt: skip
+
+
+def _python(module: str) -> list[str]:
+    return [sys.executable, "-m", module]

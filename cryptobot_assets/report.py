@@ -1,0 +1,101 @@
+"""The report: what is stored, evaluated, as plain JSON values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from cryptobot_assets.domain.evaluation import Evaluation, finite, report_row, verdict_in_words
+from cryptobot_assets.domain.gaps import merge_gaps
+from cryptobot_assets.domain.intervals import interval_delta
+from cryptobot_assets.leaderboard import costs_of, evaluate_market
+from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.registry import Registry
+from cryptobot_assets.storage.registry_records import RegisteredVersion
+from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, Store
+
+
+def market_report(
+    store: Store,
+    registry: Registry,
+    settings: Settings,
+    market: str,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> dict[str, Any]:
+    """The `models`, `control` and `champion` parts, and the words that go with them.
+
+    All figures are over the out-of-sample rows with time in [start, end).
+    """
+    evaluations = evaluate_market(store, settings, market, start=start, end=end)
+    versions = {(one.algorithm, one.version): one for one in registry.versions(market)}
+    champion = registry.champion(market)
+    return {
+        "models": [_model(one, versions, settings) for one in evaluations],
+        "control": _control(evaluations),
+        "champion": champion_part(champion) if champion else None,
+        "words": verdict_in_words(evaluations) if evaluations else ["No out-of-sample row in this range yet."],
+    }
+
+
+def _model(
+    evaluation: Evaluation, versions: dict[tuple[str, str], RegisteredVersion], settings: Settings
+) -> dict[str, Any]:
+    held = versions.get((evaluation.algorithm, evaluation.version))
+    tags = held.tags if held else {}
+    return report_row(
+        evaluation,
+        costs_of(settings),
+        trials=int(tags.get("trials", settings.trials)),
+        folds=int(tags.get("folds", settings.folds)),
+    )
+
+
+def _control(evaluations: list[Evaluation]) -> dict[str, float | None]:
+    held = next((one.control for one in evaluations if one.control), None)
+    return finite({"gross": held.gross if held else None, "net": held.net if held else None})
+
+
+def champion_part(champion: RegisteredVersion) -> dict[str, Any]:
+    """The `champion` part: the algorithm's version that serves, and its verdict."""
+    return {
+        "market": champion.market,
+        "algorithm": champion.algorithm,
+        "version": champion.source_version,
+        "registered": {"name": champion.name, "version": champion.version},
+        "verdict": {"promote": champion.verdict == "passed", "reasons": champion.reasons},
+    }
+
+
+def data_report(store: Store, settings: Settings, *, start: datetime, end: datetime) -> dict[str, Any]:
+    """The `klines` and `indicators` parts over [start, end).
+
+    `expected` counts the grid from each currency's first kline in the range to the newest kline of all.
+    """
+    within = f"WHERE time >= '{start.isoformat()}' AND time < '{end.isoformat()}'"
+    stored = store.query(
+        "SELECT currency, count(*) AS rows, min(time) AS first, max(time) AS last "
+        f"FROM {KLINES.name} {within} GROUP BY 1"
+    )
+    rows = int(stored["rows"].sum())
+    expected = 0
+    if rows:
+        step = interval_delta(settings.interval)
+        until = stored["last"].max() + step
+        expected = sum(round((until - first) / step) for first in stored["first"])
+    gaps = merge_gaps(store.read(GAPS, start=start, end=end, currency=list(settings.currencies)))
+    indicated = store.query(f"SELECT count(*) AS rows FROM {INDICATORS.name} {within}")
+    return {
+        "klines": {"rows": rows, "expected": expected, "missing": expected - rows, "gaps": _gap_rows(gaps)},
+        "indicators": {"rows": int(indicated["rows"][0])},
+    }
+
+
+def _gap_rows(gaps: pl.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {"currency": gap["currency"], "from": gap["time"].isoformat(), "to": gap["end"].isoformat()}
+        for gap in gaps.iter_rows(named=True)
+    ]
