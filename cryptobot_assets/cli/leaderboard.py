@@ -20,9 +20,7 @@ def print_leaderboard(
     costs = models[0]["pool_value"] if models else None
     rows = [_row(model) for model in models]
     if control.get("net") is not None:
-        rows.append(
-            ["control: holding", "", "", "", "", "", "", _number(control["net"]), _number(control["gross"]), "", ""]
-        )
+        rows.append(["control: holding", "", _number(control["net"]), _number(control["gross"]), *[""] * 7])
     title = "Out of sample, best net value first"
     if costs:
         title += f"; net of {costs['fee_bps']:g} bps fee and {costs['slippage_bps']:g} bps slippage a side"
