@@ -114,8 +114,9 @@ class StoreFeatureSource:
 
     def latest(self, currency: str, features: Features, time: datetime | None = None) -> FeatureRow:
         """See `FeatureSource.latest`."""
-        if time is None and self.ready(currency, features):
-            return self._rows[currency, features]
+        held = self._rows.get((currency, features))
+        if time is None and held is not None and self.ready(currency, features):
+            return held
         with self._lock:
             self._refresh()
             if time is not None:

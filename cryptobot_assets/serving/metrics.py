@@ -29,7 +29,10 @@ class Metrics:
         )
         self._rows = Counter("cryptobot_predictions", "Rows predicted", ["route"], registry=self._registry)
         self._loaded = Gauge(
-            "cryptobot_champion_loaded", "1 when a champion is loaded", registry=self._registry, multiprocess_mode="min"
+            "cryptobot_champion_loaded",
+            "1 when a champion is loaded in the worker asked",
+            registry=self._registry,
+            multiprocess_mode="mostrecent",
         )
 
     def answered(self, route: str, status: int, seconds: float) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import signal
+import sys
 
+from cryptobot_assets.linux import die_with_parent
 from cryptobot_assets.serving.app import POOLED_MARKET, Desk
 from cryptobot_assets.serving.cache import ModelCache
 from cryptobot_assets.serving.catalogue import Catalogue
@@ -18,6 +21,8 @@ def open_desk() -> Desk:
     """The working parts, as the environment sets them; the models arrive in the background."""
     settings = Settings.load()
     _log_to_stderr()
+    if sys.platform == "linux":
+        die_with_parent(signal.SIGTERM)  # a supervisor killed outright would leave the port taken
     catalogue = Catalogue(
         lambda: _open_models(settings), ModelCache(settings.home / CACHE_FOLDER), market=settings.service_market
     )
