@@ -101,7 +101,7 @@ def with_gaps(interval: str) -> tuple[pl.DataFrame, dict[datetime, dict[str, flo
 def test_equal_the_slow_reference(interval):
     closes, rows = with_gaps(interval)
     by_time = dict(zip(closes["time"], closes["close"], strict=True))
-    times = sorted(rows)[:: len(rows) // (14 if interval == "1m" else 40)]
+    times = sorted(rows)[:: len(rows) // (8 if interval == "1m" else 40)]
     unknown = dict.fromkeys(INDICATOR_NAMES, 0)
     for time in times:
         expected = slow_indicators(by_time, time, interval)
