@@ -1,0 +1,48 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Every step says what it does and how long it took.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+WORKERS ?= 2
+
+# step NAME, COMMAND: run it and say how long it took.
+step = @echo "==> $(1)"; started=$$SECONDS; $(2); echo "    $(1): $$((SECONDS - started)) s"
+
+.PHONY: help demo up test lint lock clean
+
+help: ## Show the targets.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: $(INSTALLED) ## Klines to a served prediction, end to end, on embedded defaults.
+	$(call step,demo,$(BIN)/cryptobot demo --once)
+	@echo "Bring the platform up on this home with: make up"
+
+up: $(INSTALLED) ## Dagster, MLflow and the prediction service on this machine.
+	@$(BIN)/cryptobot up
+
+test: $(INSTALLED) ## Install what the tests need, then lint and run the whole suite.
+	$(call step,system packages,deploy/install-test-packages)
+	$(call step,lint,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
+	$(call step,tests,CRYPTOBOT_REQUIRE_ALL=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --durations 10)
+
+lint: $(INSTALLED) ## Check style.
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+lock: $(INSTALLED) ## Resolve the dependencies anew, with hashes and without addresses.
+	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--python-version 3.11 --all-extras --upgrade pyproject.toml -o requirements.lock
+
+clean: ## Remove the environment; homes are left alone.
+	rm -rf $(VENV)
+
+$(VENV)/.made:
+	$(call step,virtual environment,deploy/make-environment "$(PYTHON)" "$(VENV)")
+	@touch $@
+
+$(INSTALLED): $(VENV)/.made requirements.lock deploy/bootstrap.lock pyproject.toml
+	$(call step,install from the lock,deploy/install-locked "$(VENV)")
+	@touch $@
