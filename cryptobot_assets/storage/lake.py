@@ -53,8 +53,7 @@ class Lake:
             rows = rows.filter(pl.col(table.time) >= start)
         if end is not None:
             rows = rows.filter(pl.col(table.time) < end)
-        order = [name for name in table.key if name in chosen]
-        return rows.select(chosen).sort(order).collect()
+        return rows.sort(table.key).select(chosen).collect()
 
     def replace(
         self, table: Table, rows: pl.DataFrame, *, start: datetime | None, end: datetime | None, **equal: str
@@ -78,7 +77,8 @@ class Lake:
                     raise StoreError(f"table {table.name}: other writers kept winning; run it again") from error
                 time.sleep(0.05 * 2**attempt)
             except DeltaError as error:
-                raise StoreError(f"table {table.name} refused the rows: {_first_line(error)}") from error
+                reason = _broken_rules(table, rows) or _first_line(error)
+                raise StoreError(f"table {table.name} refused the rows: {reason}") from error
             except OSError as error:
                 raise StoreError(f"cannot write to the store at {self._url}: {_first_line(error)}") from error
         raise AssertionError("unreachable")
@@ -126,32 +126,28 @@ class Lake:
         return opened
 
     def _ensure(self, table: Table) -> DeltaTable:
-        return self._existing(table) or self._create(table)
+        """The table, made when absent, holding every rule: its maker may have been killed before it was done."""
+        for attempt in range(COMMIT_RETRIES):
+            try:
+                delta = self._existing(table) or self._create(table)
+                held = delta.metadata().configuration
+                missing = {name: rule for name, rule in table.rules.items() if f"delta.constraints.{name}" not in held}
+                if missing:
+                    delta.alter.add_constraint(missing)
+                return delta
+            except CommitFailedError:
+                self._opened.pop(table.name, None)
+                time.sleep(0.05 * 2**attempt)
+            except (DeltaError, OSError) as error:
+                raise StoreError(f"cannot create {table.name} at {self._url}: {_first_line(error)}") from error
+        raise StoreError(f"table {table.name}: other writers kept winning; run it again")
 
     def _create(self, table: Table) -> DeltaTable:
-        try:
-            DeltaTable.create(
-                f"{self._url}/{table.name}",
-                schema=_arrow_schema(table),
-                partition_by=list(table.partition_by) or None,
-                mode="ignore",
-            )
-            delta = DeltaTable(f"{self._url}/{table.name}")
-            held = delta.metadata().configuration
-            for name, rule in _constraints(table).items():
-                if f"delta.constraints.{name}" not in held:
-                    delta.alter.add_constraint({name: rule})
-        except CommitFailedError:
-            delta = DeltaTable(f"{self._url}/{table.name}")
-        except (DeltaError, OSError) as error:
-            raise StoreError(f"cannot create {table.name} at {self._url}: {_first_line(error)}") from error
-        self._opened[table.name] = delta
-        return delta
-
-
-def _constraints(table: Table) -> dict[str, str]:
-    present = {f"{name}_is_present": f"{name} IS NOT NULL" for name in table.schema if name not in table.nullable}
-    return {**present, **table.constraints}
+        address = f"{self._url}/{table.name}"
+        partition_by = list(table.partition_by) or None
+        DeltaTable.create(address, schema=_arrow_schema(table), partition_by=partition_by, mode="ignore")
+        self._opened[table.name] = DeltaTable(address)
+        return self._opened[table.name]
 
 
 def _arrow_schema(table: Table):
@@ -172,6 +168,10 @@ def _require_rows(
     return rows
 
 
+def _broken_rules(table: Table, rows: pl.DataFrame) -> str:
+    return ", ".join(name for name, rule in table.rules.items() if rows.filter(~pl.sql_expr(rule)).height)
+
+
 def _predicate(table: Table, start: datetime | None, end: datetime | None, equal: dict[str, str]) -> str:
     parts = [f"{name} = '{_quoted(value)}'" for name, value in equal.items()]
     parts += [f"{table.time} >= {_instant(start)}"] if start is not None else []
@@ -184,7 +184,7 @@ def _quoted(value: str) -> str:
 
 
 def _instant(moment: datetime) -> str:
-    return f"'{moment.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ')}'"
+    return f"'{moment.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')}'"
 
 
 def _first_line(error: Exception) -> str:

@@ -32,6 +32,18 @@ class Table:
     constraints: dict[str, str] = field(default_factory=dict)
     time: str = "time"
 
+    @property
+    def rules(self) -> dict[str, str]:
+        """Every row rule by name: values that must be present, finite numbers, and the table's own.
+
+        To a database NaN and infinity are numbers, NaN the largest of all, so they are ruled out by name.
+        """
+        required = [name for name in self.schema if name not in self.nullable]
+        present = {f"{name}_is_present": f'"{name}" IS NOT NULL' for name in required}
+        numbers = [name for name, kind in self.schema.items() if kind == pl.Float64()]
+        finite = " AND ".join(f'("{name}" IS NULL OR abs("{name}") < 1e30)' for name in numbers)
+        return {**present, **({"numbers_are_finite": finite} if numbers else {}), **self.constraints}
+
 
 KLINES = Table(
     "klines",
@@ -71,7 +83,7 @@ GAPS = Table(
     {"currency": pl.String(), "time": UTC_TIME, "end": UTC_TIME, "missing": pl.Int64()},
     key=("currency", "time"),
     partition_by=(),
-    constraints={"end_is_after_time": "end > time"},
+    constraints={"end_is_after_time": '"end" > "time"'},
 )
 TABLES: dict[str, Table] = {table.name: table for table in (KLINES, INDICATORS, PREDICTIONS, GAPS)}
 

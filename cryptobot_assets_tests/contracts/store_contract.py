@@ -1,0 +1,330 @@
+"""What every store must pass, whichever engine holds its tables.
+
+A test class inherits `StoreContract`, names its `opener` (importable, so that other processes can
+call it) and gives a fixture `address` that the opener turns into an empty store.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from multiprocessing.connection import Connection
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from cryptobot_assets.domain.indicators import INDICATOR_SCHEMA
+from cryptobot_assets.errors import StoreError, UsageError
+from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, PREDICTIONS, TABLES, Store, Table
+from cryptobot_assets_tests.factories import START, hours_after, make_closes, make_klines, make_predictions
+
+SPAWN = multiprocessing.get_context("spawn")
+END = hours_after(48)
+
+EVERY_TABLE = pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+
+BROKEN = [
+    *[(KLINES, {name: None}) for name in ("currency", "time", "open", "high", "low", "close", "volume", "source")],
+    *[(KLINES, {name: float("nan")}) for name in ("open", "high", "low", "close", "volume", "quote_volume")],
+    *[(KLINES, {name: float("inf")}) for name in ("high", "volume")],
+    (KLINES, {"high": 1.0, "low": 0.5, "close": 2.0, "open": 0.7}),
+    (KLINES, {"high": 1.0, "low": 0.5, "close": 0.7, "open": 2.0}),
+    (KLINES, {"low": 1.0, "high": 3.0, "close": 0.5, "open": 2.0}),
+    (KLINES, {"low": 1.0, "high": 3.0, "close": 2.0, "open": 0.5}),
+    (KLINES, {"low": 0.0}),
+    (KLINES, {"volume": -1.0}),
+    *[(INDICATORS, {"close": value}) for value in (None, 0.0, -1.0, float("nan"), float("inf"))],
+    (INDICATORS, {"rsi_14h": float("nan")}),
+    (PREDICTIONS, {"cutoff": hours_after(500)}),
+    *[(PREDICTIONS, {"predicted_return": value}) for value in (None, float("nan"), float("-inf"))],
+    (PREDICTIONS, {"realised_return": float("nan")}),
+    *[(PREDICTIONS, {name: None}) for name in ("market", "algorithm", "version", "cutoff")],
+    (GAPS, {"end": START}),
+    (GAPS, {"missing": None}),
+]
+
+
+def make_rows(table: Table, count: int = 48, *, currency: str = "BTCUSDT", seed: int = 0) -> pl.DataFrame:
+    """Hourly rows from `START` on that keep the table's rules."""
+    options = {"currency": currency, "seed": seed}
+    if table is KLINES:
+        return make_klines(count, **options)
+    closes = make_closes(count, **options)
+    if table is PREDICTIONS:
+        return make_predictions(closes, seed=seed)
+    if table is INDICATORS:
+        known = {"currency", "time", "close", "rsi_14h"}
+        blank = [pl.lit(None, kind).alias(name) for name, kind in INDICATOR_SCHEMA.items() if name not in known]
+        return closes.with_columns(*blank, rsi_14h=pl.lit(50.0)).select(list(INDICATOR_SCHEMA))
+    gap = [(pl.col("time") + timedelta(minutes=30)).alias("end"), pl.lit(30, pl.Int64).alias("missing")]
+    return closes.select("currency", "time", *gap)
+
+
+def spoil(rows: pl.DataFrame, values: dict[str, object]) -> pl.DataFrame:
+    """The third row with other values."""
+    here = pl.int_range(pl.len()) == 2
+    return rows.with_columns(
+        pl.when(here).then(pl.lit(value, rows.schema[name])).otherwise(pl.col(name)).alias(name)
+        for name, value in values.items()
+    )
+
+
+def priced(value: float, currency: str = "BTCUSDT") -> pl.DataFrame:
+    """48 klines of one price."""
+    return make_rows(KLINES, currency=currency).with_columns(
+        pl.lit(value).alias(name) for name in ("open", "high", "low", "close")
+    )
+
+
+Opener = Callable[[str], Store]
+
+
+def write_prices(opener: Opener, address: str, currency: str, prices: list[float]) -> None:
+    """Replace a currency's two days once a price; runs in a process of its own."""
+    store = opener(address)
+    for price in prices:
+        store.replace(KLINES, priced(price, currency), start=START, end=END, currency=currency)
+
+
+def write_for_ever(opener: Opener, address: str, begun: Connection) -> None:
+    """Replace the same two days again and again until killed."""
+    store = opener(address)
+    for price in range(2, 100_000):
+        store.replace(KLINES, priced(float(price)), start=START, end=END, currency="BTCUSDT")
+        begun.send(price)
+
+
+class StoreContract:
+    """Inherit, set `opener`, give the fixture `address`."""
+
+    opener: Opener
+
+    @pytest.fixture
+    def store(self, address: str) -> Store:
+        return type(self).opener(address)
+
+    # Reading what was written
+
+    @EVERY_TABLE
+    def test_what_was_written_is_read(self, store: Store, table: Table):
+        rows = make_rows(table)
+        assert store.replace(table, rows.reverse(), start=START, end=END) == rows.height
+        assert_frame_equal(store.read(table), rows.sort(table.key), check_exact=True)
+
+    @EVERY_TABLE
+    def test_a_table_never_written_is_empty(self, store: Store, table: Table):
+        assert_frame_equal(store.read(table), pl.DataFrame(schema=table.schema))
+        assert store.read(table, columns=["time"], currency="BTCUSDT").schema == pl.Schema(
+            {"time": table.schema["time"]}
+        )
+        assert store.query(f"SELECT count(*) AS n FROM {table.name}")["n"].to_list() == [0]
+
+    def test_columns_come_as_asked_and_in_the_order_of_the_key(self, store: Store):
+        for name in ("ETHUSDT", "ADAUSDT"):
+            rows = make_rows(KLINES, currency=name, seed=len(name) + ord(name[0]))
+            store.replace(KLINES, rows.reverse(), start=START, end=END, currency=name)
+        whole = store.read(KLINES)
+        assert whole["currency"].to_list() == ["ADAUSDT"] * 48 + ["ETHUSDT"] * 48
+        assert whole["time"].to_list() == store.read(KLINES, currency="ADAUSDT")["time"].to_list() * 2
+        assert_frame_equal(store.read(KLINES, columns=["close", "time"]), whole.select("close", "time"))
+        assert_frame_equal(store.read(KLINES, columns=["close"]), whole.select("close"))
+
+    def test_ranges_hold_their_start_and_not_their_end(self, store: Store):
+        rows = make_rows(KLINES)
+        store.replace(KLINES, rows, start=START, end=END, currency="BTCUSDT")
+        read = store.read(KLINES, start=hours_after(5), end=hours_after(9))
+        assert read["time"].to_list() == [hours_after(n) for n in range(5, 9)]
+        assert store.read(KLINES, start=hours_after(46)).height == 2
+        assert store.read(KLINES, end=hours_after(3)).height == 3
+        assert store.read(KLINES, start=hours_after(5), end=hours_after(5)).is_empty()
+        east = timezone(timedelta(hours=9))
+        assert store.read(KLINES, start=hours_after(46).astimezone(east)).height == 2
+
+    def test_filters_take_one_value_or_several(self, store: Store):
+        names = ("ADAUSDT", "BTCUSDT", "ETHUSDT")
+        for name in names:
+            store.replace(KLINES, make_rows(KLINES, 3, currency=name), start=START, end=END, currency=name)
+        assert store.read(KLINES, currency="BTCUSDT")["currency"].unique().to_list() == ["BTCUSDT"]
+        assert set(store.read(KLINES, currency=["ETHUSDT", "ADAUSDT"])["currency"]) == {"ADAUSDT", "ETHUSDT"}
+        assert store.read(KLINES, currency="XRPUSDT").is_empty()
+        assert store.read(KLINES, currency=[]).is_empty()
+        assert store.read(KLINES, currency="BTCUSDT", source="rest", start=hours_after(2)).height == 1
+
+    def test_quotes_in_a_value_are_only_letters(self, store: Store):
+        market = "O'Neil' OR '1'='1"
+        rows = make_rows(PREDICTIONS).with_columns(market=pl.lit(market))
+        store.replace(PREDICTIONS, make_rows(PREDICTIONS), start=START, end=END, market="ALL")
+        for _ in range(2):
+            store.replace(PREDICTIONS, rows, start=START, end=END, market=market)
+        assert store.read(PREDICTIONS, market=market).height == store.read(PREDICTIONS, market="ALL").height == 48
+
+    # Replacing
+
+    @EVERY_TABLE
+    def test_writing_twice_leaves_one_copy(self, store: Store, table: Table):
+        rows = make_rows(table)
+        for _ in range(2):
+            store.replace(table, rows, start=START, end=END, currency="BTCUSDT")
+        assert_frame_equal(store.read(table), rows.sort(table.key), check_exact=True)
+
+    def test_only_the_span_is_replaced(self, store: Store):
+        for name in ("BTCUSDT", "ETHUSDT"):
+            store.replace(KLINES, priced(1.0, name), start=START, end=END, currency=name)
+        first, end = hours_after(10), hours_after(20)
+        fewer = priced(2.0).filter(pl.col("time").is_between(first, hours_after(15), closed="left"))
+        assert store.replace(KLINES, fewer, start=first, end=end, currency="BTCUSDT") == 5
+        held = store.read(KLINES, currency="BTCUSDT")
+        assert held["time"].to_list() == [hours_after(n) for n in (*range(15), *range(20, 48))]
+        assert held.filter(pl.col("close") == 2.0)["time"].to_list() == [hours_after(n) for n in range(10, 15)]
+        assert_frame_equal(store.read(KLINES, currency="ETHUSDT"), priced(1.0, "ETHUSDT"))
+
+    def test_no_rows_empty_the_span(self, store: Store):
+        store.replace(KLINES, priced(1.0), start=START, end=END, currency="BTCUSDT")
+        assert store.replace(KLINES, priced(1.0).clear(), start=hours_after(1), end=END, currency="BTCUSDT") == 0
+        assert store.read(KLINES)["time"].to_list() == [START]
+
+    def test_an_open_span_is_everything_of_the_key(self, store: Store):
+        store.replace(KLINES, priced(1.0), start=START, end=END, currency="BTCUSDT")
+        store.replace(KLINES, priced(2.0).head(3), start=None, end=None, currency="BTCUSDT")
+        assert store.read(KLINES)["close"].to_list() == [2.0] * 3
+
+    def test_a_span_may_end_within_a_second(self, store: Store):
+        end = START + timedelta(milliseconds=500)
+        for price in (1.0, 2.0):
+            store.replace(KLINES, priced(price).head(1), start=START, end=end, currency="BTCUSDT")
+        assert store.read(KLINES)["close"].to_list() == [2.0]
+
+    @pytest.mark.parametrize(
+        ("start", "end", "currency"),
+        [
+            (START, hours_after(47), "BTCUSDT"),
+            (hours_after(1), END, "BTCUSDT"),
+            (START, END, "ETHUSDT"),
+        ],
+    )
+    def test_rows_outside_the_span_are_refused(self, store: Store, start: datetime, end: datetime, currency: str):
+        store.replace(KLINES, priced(1.0), start=START, end=END, currency="BTCUSDT")
+        with pytest.raises(StoreError, match="klines: rows outside the span"):
+            store.replace(KLINES, priced(2.0), start=start, end=end, currency=currency)
+        assert_frame_equal(store.read(KLINES), priced(1.0))
+
+    @EVERY_TABLE
+    def test_a_key_given_twice_is_refused(self, store: Store, table: Table):
+        rows = make_rows(table)
+        store.replace(table, rows, start=START, end=END)
+        with pytest.raises(StoreError, match=f"{table.name}: rows repeat a key"):
+            store.replace(table, pl.concat([rows, rows.tail(1)]), start=START, end=END)
+        assert_frame_equal(store.read(table), rows.sort(table.key))
+
+    def test_rows_that_break_a_rule_are_refused_and_the_old_ones_stay(self, store: Store):
+        for table in TABLES.values():
+            store.replace(table, make_rows(table), start=None, end=None)
+        for table, values in BROKEN:
+            with pytest.raises(StoreError, match=f"table {table.name}") as refusal:
+                store.replace(table, spoil(make_rows(table, seed=1), values), start=None, end=None)
+            assert "\n" not in str(refusal.value), values
+        for table in TABLES.values():
+            assert_frame_equal(store.read(table), make_rows(table).sort(table.key), check_exact=True)
+
+    def test_a_refusal_names_the_rule(self, store: Store):
+        with pytest.raises(StoreError, match="refused the rows: low_is_positive"):
+            store.replace(KLINES, spoil(make_rows(KLINES), {"low": -1.0}), start=None, end=None)
+        with pytest.raises(StoreError, match="numbers_are_finite"):
+            store.replace(KLINES, spoil(make_rows(KLINES), {"volume": float("nan")}), start=None, end=None)
+
+    # Versions
+
+    def test_the_version_changes_with_the_content_of_its_table(self, store: Store, address: str):
+        seen = [store.version(KLINES)]
+        for price in (1.0, 2.0):
+            store.replace(KLINES, priced(price), start=START, end=END, currency="BTCUSDT")
+            seen.append(store.version(KLINES))
+        assert len(set(seen)) == 3
+        assert store.version(KLINES) == type(self).opener(address).version(KLINES) == seen[-1]
+        assert store.version(INDICATORS) == type(self).opener(f"{address}").version(INDICATORS)
+
+    def test_a_store_opened_before_sees_what_another_writes(self, store: Store, address: str):
+        other = type(self).opener(address)
+        assert other.read(KLINES).is_empty()
+        for price in (1.0, 2.0):
+            store.replace(KLINES, priced(price), start=START, end=END, currency="BTCUSDT")
+            assert_frame_equal(other.read(KLINES), priced(price))
+
+    # Several processes
+
+    def test_processes_writing_at_once_lose_and_double_nothing(self, store: Store, address: str):
+        """One writes a currency of its own, two the same span of another, all of them making the table."""
+        work = [("BTCUSDT", [3.0, 4.0]), ("ETHUSDT", [5.0, 6.0]), ("ETHUSDT", [7.0, 8.0])]
+        writers = [SPAWN.Process(target=write_prices, args=(type(self).opener, address, *one)) for one in work]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join(60)
+        assert [writer.exitcode for writer in writers] == [0, 0, 0]
+        assert_frame_equal(store.read(KLINES, currency="BTCUSDT"), priced(4.0))
+        shared = store.read(KLINES, currency="ETHUSDT")
+        assert shared.height == 48
+        assert shared["close"].unique().item() in (6.0, 8.0)
+        with pytest.raises(StoreError, match="low_is_positive"):
+            store.replace(KLINES, spoil(make_rows(KLINES), {"low": -1.0}), start=None, end=None)
+
+    def test_a_writer_killed_at_any_instant_leaves_whole_rows(self, store: Store, address: str):
+        store.replace(KLINES, priced(1.0), start=START, end=END, currency="BTCUSDT")
+        begun, tell = SPAWN.Pipe(duplex=False)
+        writer = SPAWN.Process(target=write_for_ever, args=(type(self).opener, address, tell))
+        writer.start()
+        assert begun.poll(60)
+        begun.recv()
+        writer.join(0.01)
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.join(10)
+        told = 2
+        while begun.poll():
+            told = begun.recv()
+        held = store.read(KLINES)
+        assert held.height == 48
+        assert held["close"].unique().item() in (told, told + 1)
+        store.replace(KLINES, priced(1.0), start=START, end=END, currency="BTCUSDT")
+        assert_frame_equal(store.read(KLINES), priced(1.0))
+
+    # SQL
+
+    def test_sql_reads_the_tables_in_utc(self, store: Store):
+        for table in (KLINES, INDICATORS, PREDICTIONS, GAPS):
+            store.replace(table, make_rows(table), start=START, end=END)
+            assert store.query(f"SELECT count(*) AS n FROM {table.name}")["n"].item() == 48
+        found = store.query(
+            "SELECT time, time::VARCHAR AS text, k.close * 2 AS twice"
+            " FROM klines k JOIN indicators i USING (currency, time) WHERE time < '2024-01-01 02:00' ORDER BY time"
+        )
+        assert found["time"].to_list() == [START, hours_after(1)]
+        assert found["text"].to_list() == ["2024-01-01 00:00:00+00", "2024-01-01 01:00:00+00"]
+        assert found["twice"].to_list() == [2 * close for close in make_rows(KLINES)["close"][:2]]
+
+    @pytest.mark.parametrize(
+        "sql",
+        [
+            "DELETE FROM klines",
+            "INSERT INTO klines SELECT * FROM klines",
+            "DROP VIEW klines",
+            "CREATE TABLE other AS SELECT 1",
+            "COPY (SELECT 1) TO 'out.csv'",
+            "ATTACH 'other.db'",
+            "SET TimeZone = 'Asia/Tokyo'",
+            "SELECT 1; DELETE FROM klines",
+            "SELECT * FROM read_text('/etc/hostname')",
+            "SELECT * FROM '/etc/hostname'",
+            "SELECT * FROM connection",
+            "SELECT no_such_column FROM klines",
+            "SELEC 1",
+            "",
+        ],
+    )
+    def test_sql_that_is_not_one_select_over_the_tables_is_refused(self, store: Store, sql: str):
+        with pytest.raises(UsageError, match=r"^SQL: ") as refusal:
+            store.query(sql)
+        assert "\n" not in str(refusal.value)
