@@ -30,6 +30,7 @@ from cryptobot_assets.storage.store import INDICATORS, Store
 GROUP = "training"
 CODE_VERSION = "1"
 WARMUP_ROWS = 8
+FIT_THREADS = 2
 RESIDUAL_LEVELS = (0.05, 0.95)
 
 
@@ -137,7 +138,7 @@ def train(
             algorithm, samples.X, samples.y, folds, trials=settings.trials, seed=settings.seed, on_trial=on_trial
         )
         final = evenly(training_set.samples, settings.max_training_rows)
-        model = algorithm.fit(final.X, final.y, params=tuned.best_params, seed=settings.seed)
+        model = algorithm.fit(final.X, final.y, params=tuned.best_params, seed=settings.seed, threads=FIT_THREADS)
         residuals = out_of_fold_residuals(algorithm, samples, folds, tuned.best_params, settings.seed)
         importance = model.importance(final.features)
         pictures = pictures_of(training, tuned, importance)

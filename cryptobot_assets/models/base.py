@@ -90,6 +90,7 @@ class Algorithm(Protocol):
         params: Params,
         seed: int,
         weight: np.ndarray | None = None,
+        threads: int = 1,
     ) -> FittedModel:
         """A model of `y` given `X`; the same arguments give the same model.
 
@@ -99,6 +100,7 @@ class Algorithm(Protocol):
             params: as `suggest` gives them.
             seed: of whatever is random inside.
             weight: (rows,), >= 0; unset means all rows alike.
+            threads: to use inside the fit; another number may change the last bits of a tree.
         """
         ...
 

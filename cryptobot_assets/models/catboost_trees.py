@@ -36,7 +36,7 @@ class FittedCatBoost:
 
     def importance(self, features: Sequence[str]) -> dict[str, float]:
         """Shares of the change in predictions when a feature changes."""
-        return shares(np.asarray(self.regressor.get_feature_importance(thread_count=2)), features)
+        return shares(np.asarray(self.regressor.get_feature_importance(thread_count=1)), features)
 
     def save(self, folder: Path) -> ModelFile:
         """Write `model.cbm`."""
@@ -56,7 +56,14 @@ class CatBoost:
         return {name: span.draw(trial, name) for name, span in self.space.items()}
 
     def fit(
-        self, X: np.ndarray, y: np.ndarray, *, params: Params, seed: int, weight: np.ndarray | None = None
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        *,
+        params: Params,
+        seed: int,
+        weight: np.ndarray | None = None,
+        threads: int = 1,
     ) -> FittedCatBoost:
         """Boost from the mean label."""
         regressor = catboost.CatBoostRegressor(
@@ -69,7 +76,7 @@ class CatBoost:
             random_strength=params["random_strength"],
             border_count=64,
             boosting_type="Plain",
-            thread_count=2,
+            thread_count=threads,
             random_seed=seed,
             allow_const_label=True,
             allow_writing_files=False,

@@ -73,9 +73,16 @@ class LinearAlgorithm:
         return {name: span.draw(trial, name) for name, span in self.space.items()}
 
     def fit(
-        self, X: np.ndarray, y: np.ndarray, *, params: Params, seed: int, weight: np.ndarray | None = None
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        *,
+        params: Params,
+        seed: int,
+        weight: np.ndarray | None = None,
+        threads: int = 1,
     ) -> FittedLinear:
-        """Fit on standardised rows; `seed` is unused, as nothing here is random."""
+        """Fit on standardised rows; nothing here is random or threaded, so `seed` and `threads` go unused."""
         scaler = StandardScaler().fit(X, sample_weight=weight)
         mean = float(np.average(y, weights=weight))
         deviation = float(np.sqrt(np.average((y - mean) ** 2, weights=weight))) or 1.0

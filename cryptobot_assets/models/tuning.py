@@ -10,12 +10,15 @@ its value is the squared error summed over all test rows divided by their number
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import optuna
+from threadpoolctl import threadpool_limits
 
 from cryptobot_assets.errors import CryptobotError, NotEnoughHistory
 from cryptobot_assets.models.base import Algorithm, Params, TrialRecord
@@ -103,7 +106,7 @@ def _attempt(algorithm: Algorithm, params: Params, splits: Sequence[_Split], *, 
     """One trial; whatever a library raises is its reason for failing and does not end the study."""
     started = time.perf_counter()
     try:
-        errors = [_squared_errors(algorithm, split, params, seed) for split in splits]
+        errors = _errors_of_folds(algorithm, params, splits, seed)
     except Exception as error:
         return TrialRecord(
             number=number,
@@ -122,6 +125,18 @@ def _attempt(algorithm: Algorithm, params: Params, splits: Sequence[_Split], *, 
         seconds=time.perf_counter() - started,
         state="complete",
     )
+
+
+def _errors_of_folds(algorithm: Algorithm, params: Params, splits: Sequence[_Split], seed: int) -> list[np.ndarray]:
+    """Squared errors of each fold, folds side by side and each on one thread.
+
+    The libraries let go of the interpreter while they fit. Small fits gain more from standing side
+    by side than from threads of their own, and their results do not depend on the machine's cores.
+    The last fold has the most rows and starts first.
+    """
+    with ThreadPoolExecutor(min(len(splits), os.cpu_count() or 1)) as pool, threadpool_limits(1, user_api="blas"):
+        futures = [pool.submit(_squared_errors, algorithm, split, params, seed) for split in reversed(splits)]
+        return [future.result() for future in reversed(futures)]
 
 
 def _squared_errors(algorithm: Algorithm, split: _Split, params: Params, seed: int) -> np.ndarray:

@@ -64,7 +64,14 @@ class XGBoost:
         return {name: span.draw(trial, name) for name, span in self.space.items()}
 
     def fit(
-        self, X: np.ndarray, y: np.ndarray, *, params: Params, seed: int, weight: np.ndarray | None = None
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        *,
+        params: Params,
+        seed: int,
+        weight: np.ndarray | None = None,
+        threads: int = 1,
     ) -> FittedXGBoost:
         """Boost from the mean label."""
         mass = float(len(y) if weight is None else weight.sum())
@@ -79,10 +86,10 @@ class XGBoost:
             "colsample_bytree": params["feature_share"],
             "min_child_weight": params["leaf_share"] * mass,
             "reg_lambda": params["l2_share"] * mass,
-            "nthread": 2,
+            "nthread": threads,
             "seed": seed,
         }
-        rows = xgboost.QuantileDMatrix(X, label=y, weight=weight, max_bin=BINS, nthread=2)
+        rows = xgboost.QuantileDMatrix(X, label=y, weight=weight, max_bin=BINS, nthread=threads)
         return FittedXGBoost(xgboost.train(options, rows, num_boost_round=int(params["trees"])))
 
 
