@@ -11,7 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -30,6 +31,32 @@ WEIGHT_SHARE = 0.9
 
 Row = tuple[int, str, str, str, str, str, int, str, int, str, str, str]
 _ROWS = msgspec.json.Decoder(list[Row])
+
+
+class _Clock(msgspec.Struct):
+    serverTime: int
+
+
+class _Listed(msgspec.Struct):
+    symbol: str
+    quoteAsset: str
+    status: str
+
+
+class _Limit(msgspec.Struct):
+    rateLimitType: str
+    interval: str
+    intervalNum: int
+    limit: int
+
+
+class _Listing(msgspec.Struct):
+    symbols: list[_Listed]
+    rateLimits: list[_Limit] = []
+
+
+_CLOCK = msgspec.json.Decoder(_Clock)
+_LISTING = msgspec.json.Decoder(_Listing)
 
 
 @dataclass(frozen=True)
@@ -70,16 +97,23 @@ class Exchange:
 
     def server_time(self) -> datetime:
         """The exchange's clock: klines that end after it are unfinished."""
-        answer = msgspec.json.decode(self._get("/api/v3/time", {}))
-        return datetime.fromtimestamp(answer["serverTime"] / 1000, UTC)
+        answer = self._get("/api/v3/time", {}, decode=_CLOCK.decode)
+        return datetime.fromtimestamp(answer.serverTime / 1000, UTC)
+
+    def last_finished(self, interval: str) -> datetime:
+        """First open time that is not finished yet: klines before it may be stored."""
+        step = interval_delta(interval)
+        return datetime.fromtimestamp(
+            self.server_time().timestamp() // step.total_seconds() * step.total_seconds(), UTC
+        )
 
     def symbols(self) -> list[Symbol]:
         """Every symbol the exchange lists; reads the weight limit on the way."""
-        answer = msgspec.json.decode(self._get("/api/v3/exchangeInfo", {}))
-        for limit in answer.get("rateLimits", []):
-            if limit["rateLimitType"] == "REQUEST_WEIGHT" and limit["interval"] == "MINUTE":
-                self._weight_limit = int(limit["limit"]) // int(limit["intervalNum"])
-        return [Symbol(one["symbol"], one["quoteAsset"], one["status"] == "TRADING") for one in answer["symbols"]]
+        answer = self._get("/api/v3/exchangeInfo", {}, decode=_LISTING.decode)
+        for limit in answer.rateLimits:
+            if limit.rateLimitType == "REQUEST_WEIGHT" and limit.interval == "MINUTE":
+                self._weight_limit = limit.limit // limit.intervalNum
+        return [Symbol(one.symbol, one.quoteAsset, one.status == "TRADING") for one in answer.symbols]
 
     def first_time(self, currency: str, interval: str) -> datetime | None:
         """Open time of the first kline ever: when trading began."""
@@ -92,16 +126,20 @@ class Exchange:
         What the exchange never recorded is absent. The unfinished kline is left out.
 
         Raises:
-            BadKlines: the exchange sent rows that break the kline contract.
+            BadKlines: the exchange sent rows that break the kline contract, or others than were asked for.
             ExchangeError and below: see the module.
         """
+        if self._weight_limit is None:
+            self.symbols()
         step = interval_delta(interval)
-        stop = min(end, self.server_time() - step + timedelta(microseconds=1))
+        stop = min(end, self.last_finished(interval))
         cursor = start
         while cursor < stop:
-            rows = self._page(currency, interval, _milliseconds(cursor), _milliseconds(stop) - 1, limit=PAGE_ROWS)
+            first, last = _milliseconds(cursor), _milliseconds(stop) - 1
+            rows = self._page(currency, interval, first, last, limit=PAGE_ROWS)
             if not rows:
                 return
+            _require_order(currency, rows, first, last)
             page = self._to_frame(currency, interval, rows)
             yield page
             cursor = page["time"][-1] + step
@@ -130,14 +168,13 @@ class Exchange:
             )
         except pl.exceptions.InvalidOperationError as error:
             raise BadKlines(f"the exchange sent a price of {currency} that is no number") from error
-        return require_klines(typed.select(KLINE_SCHEMA), interval)
+        return require_klines(typed.select(list(KLINE_SCHEMA)), interval)
 
-    def _get(self, path: str, query: dict[str, Any], decode: Callable[[bytes], Any] | None = None) -> Any:
+    def _get(self, path: str, query: dict[str, Any], *, decode: Callable[[bytes], Any]) -> Any:
         for attempt in range(self._retries + 1):
             last = attempt == self._retries
             try:
-                body = self._once(path, query)
-                return decode(body) if decode else body
+                return decode(self._once(path, query))
             except RateLimited as error:
                 if last:
                     raise
@@ -152,7 +189,7 @@ class Exchange:
         answer = self._session.get(self.url + path, params=query, timeout=self._timeout)
         self.market = answer.headers.get(MARKET_HEADER, "")
         if answer.status_code in (418, 429):
-            wait = float(answer.headers.get("Retry-After", "1"))
+            wait = _seconds(answer.headers.get("Retry-After", ""))
             raise RateLimited(
                 f"exchange {self.url} asks to wait {wait:g} s (HTTP {answer.status_code})",
                 status=answer.status_code,
@@ -182,6 +219,17 @@ def _meant_error(url: str, path: str, query: dict[str, Any], answer: requests.Re
         code, message = None, f"HTTP {answer.status_code}"
     subject = f" for {query['symbol']}" if "symbol" in query else ""
     return ExchangeError(f"exchange {url}{path}{subject}: {message}", status=answer.status_code, code=code)
+
+
+def _require_order(currency: str, rows: list[Row], first: int, last: int) -> None:
+    opened = [row[0] for row in rows]
+    if opened[0] < first or opened[-1] > last or any(later <= one for one, later in pairwise(opened)):
+        raise BadKlines(f"the exchange sent klines of {currency} out of order, twice, or outside the range asked for")
+
+
+def _seconds(text: str) -> float:
+    """Seconds to wait as a header gives them; 1 when it gives none."""
+    return float(text) if text.isdecimal() else 1.0
 
 
 def _milliseconds(moment: datetime) -> int:
