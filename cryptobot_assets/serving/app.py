@@ -77,7 +77,7 @@ class Desk:
     source: FeatureSource
     market: str
     api_key: str | None = None
-    metrics: Metrics = field(default_factory=lambda: Metrics(frozenset(ROUTES)))
+    metrics: Metrics = field(default_factory=Metrics)
     close: Callable[[], None] = lambda: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 

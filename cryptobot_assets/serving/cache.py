@@ -47,6 +47,10 @@ class ModelCache:
                 _prune(home, keep=target)
         return target
 
+    def holds(self, version: ModelVersion) -> bool:
+        """Whether the version is here already."""
+        return self._address(version).is_dir()
+
     def discard(self, version: ModelVersion) -> None:
         """Forget a version whose files turned out damaged."""
         shutil.rmtree(self._address(version), ignore_errors=True)

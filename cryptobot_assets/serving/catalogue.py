@@ -242,6 +242,7 @@ class Catalogue:
             return held
         if time.monotonic() < self._refused.get(version, 0.0):
             return None
+        held_before = self._cache.holds(version)
         try:
             folder = self._folder(version)
         except Exception as error:  # a model that cannot be had must not take down the one that serves
@@ -250,6 +251,8 @@ class Catalogue:
             scorer = _require_interval(self._load(folder))
         except Exception as error:  # see above
             self._cache.discard(version)
+            if held_before:  # the files may have been damaged since they were downloaded
+                return self._loaded(version)
             return self._refuse(version, error, REFUSED_RETRY_SECONDS)
         self._refused.pop(version, None)
         logger.info("loaded %s version %s", version.name, version.version)

@@ -17,10 +17,9 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 
 
 class Metrics:
-    """Counters of one service; `routes` are all the values that the label `route` can take."""
+    """Counters of one service; a `route` is one of the app's, or `other`."""
 
-    def __init__(self, routes: frozenset[str]) -> None:
-        self._routes = routes
+    def __init__(self) -> None:
         self._registry = CollectorRegistry()
         requests = "cryptobot_requests"
         self._requests = Counter(requests, "Requests answered", ["route", "status"], registry=self._registry)
@@ -36,14 +35,13 @@ class Metrics:
         )
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count one request; a route not among the known ones counts as `other`."""
-        route = route if route in self._routes else "other"
+        """Count one request."""
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def predicted(self, route: str, rows: int) -> None:
         """Count rows predicted."""
-        self._rows.labels(route if route in self._routes else "other").inc(rows)
+        self._rows.labels(route).inc(rows)
 
     def champion_loaded(self, loaded: bool) -> None:
         """Say whether there is a champion to answer with."""

@@ -84,6 +84,17 @@ def test_a_restart_downloads_nothing(models: FakeModels, tmp_path: Path) -> None
     assert models.downloads == ["ridge 1"]
 
 
+def test_files_damaged_since_they_were_downloaded_are_fetched_anew(models: FakeModels, tmp_path: Path) -> None:
+    models.appoint(FIRST)
+    Catalogue(lambda: models, ModelCache(tmp_path), market="ALL", load=load_fake).poll()
+    (held,) = tmp_path.rglob("facts.json")
+    held.write_text("{")
+    catalogue = Catalogue(lambda: models, ModelCache(tmp_path), market="ALL", load=load_fake)
+    catalogue.poll()
+    assert predicted(catalogue) == 0.001
+    assert models.downloads == ["ridge 1", "ridge 1"]
+
+
 def test_a_version_that_fails_its_warm_up_is_refused_once_and_the_old_one_stays(
     catalogue: Catalogue, models: FakeModels
 ) -> None:

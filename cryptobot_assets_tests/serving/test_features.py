@@ -142,6 +142,8 @@ def test_new_rows_are_seen_after_the_next_look_and_not_read_again_before(
     assert not source.ready("BTCUSDT", DEFAULT_FEATURES)
     second = source.latest("BTCUSDT", DEFAULT_FEATURES)
     assert second.time == NEWEST
+    with pytest.raises(ApiError, match="2024-01-01T00:00:00Z to 2024-02-09T23:00:00Z"):
+        source.latest("BTCUSDT", DEFAULT_FEATURES, END)
     clock.tick()
     assert source.latest("BTCUSDT", DEFAULT_FEATURES) is second
 
