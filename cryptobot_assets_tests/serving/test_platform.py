@@ -54,12 +54,12 @@ def test_the_service_follows_the_registry_outlives_it_and_leaves_nothing(home: H
 def follow_and_outlive(home: Home, service: Service) -> None:
     samples = read_samples(fill_lake(home.settings.lake_url))
     ridge, version = train(home.registry, samples)
-    wait_until(lambda: service.client.get("/livez").status_code == 200, seconds=30, what="an answer")
+    wait_until(lambda: service.client.get("/livez").status_code == 200, seconds=90, what="an answer")
     assert service.client.get("/readyz").status_code == 503
     assert service.client.post("/predict", json={"currency": "BTCUSDT"}).status_code == 503
 
     first = home.registry.promote(version, alias="champion", verdict=UNPROVEN)
-    wait_until(lambda: service.client.get("/readyz").status_code == 200, seconds=15, what="readiness")
+    wait_until(lambda: service.client.get("/readyz").status_code == 200, seconds=60, what="readiness")
     newest = samples.take(samples.time == samples.time[-1])
     for currency, expected in zip(newest.currency, ridge.predict(newest.X), strict=True):
         reply = service.predict(currency)
@@ -102,7 +102,7 @@ def follow_and_outlive(home: Home, service: Service) -> None:
     home.database.write_bytes(b"no database any more" * 1_000)
     wait_until(
         lambda: "does not answer" in str(service.client.get("/models").json()["registry"]["error"]),
-        seconds=15, what="notice of the dead registry",
+        seconds=30, what="notice of the dead registry",
     )  # fmt: skip
     assert service.predict()["model"]["version"] == version.version
     assert str(home.settings.home) not in service.client.get("/models").text
