@@ -43,36 +43,30 @@ class HomeProfileSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         home = self.current_state.get("home") or Settings.model_fields["home"].default
-        profile = Path(home) / HOME_PROFILE
+        profile = Path(home).expanduser() / HOME_PROFILE
         if not profile.is_file():
             return {}
-        return {
-            key: value
-            for key, value in json.loads(profile.read_text()).items()
-            if key in Settings.model_fields
-        }
+        try:
+            content = json.loads(profile.read_text()).items()
+        except (ValueError, AttributeError) as error:
+            raise UsageError(f"{profile} cannot be read: mend it, or use another CRYPTOBOT_HOME") from error
+        return {key: value for key, value in content if key in Settings.model_fields}
 
 
 class Settings(BaseSettings):
     """Typed settings, frozen; build one with `Settings.load()`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="CRYPTOBOT_", frozen=True, extra="ignore", env_ignore_empty=True
-    )
+    model_config = SettingsConfigDict(env_prefix="CRYPTOBOT_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(Path(".cryptobot"), description="where embedded state lives")
     exchange_url: str = Field("https://data-api.binance.vision", description="REST market data")
     archive_url: str = Field("https://data.binance.vision", description="bulk archives")
-    store_url: str = Field(
-        "", description="a directory or s3://bucket/prefix; empty means `lake` under the home"
-    )
+    store_url: str = Field("", description="a directory or s3://bucket/prefix; empty means `lake` under the home")
     currencies: Annotated[tuple[str, ...], NoDecode] = Field(
         DEFAULT_CURRENCIES, description="comma list, or `all` for every USDT symbol trading"
     )
     interval: Literal["1m", "1h"] = Field("1m", description="kline interval stored")
-    partition: Literal["", "day", "month"] = Field(
-        "", description="span of one partition; day at 1m, month at 1h"
-    )
+    partition: Literal["", "day", "month"] = Field("", description="span of one partition; day at 1m, month at 1h")
     start_day: date = Field(date(2017, 8, 17), description="first partition")
     metadata_url: str | None = Field(
         None,
@@ -84,27 +78,21 @@ class Settings(BaseSettings):
         description="MLflow registry; unset means the metadata server",
     )
     api_key: str | None = Field(None, description="when set, the prediction service demands it")
-    service_port: int = Field(3000, description="prediction service")
-    dashboard_port: int = Field(8501, description="dashboard")
-    webserver_port: int = Field(3001, description="Dagster webserver")
-    mlflow_port: int = Field(5000, description="MLflow server")
+    service_port: int = Field(3000, ge=0, le=65_535, description="prediction service")
+    dashboard_port: int = Field(8501, ge=0, le=65_535, description="dashboard")
+    webserver_port: int = Field(3001, ge=0, le=65_535, description="Dagster webserver")
+    mlflow_port: int = Field(5000, ge=0, le=65_535, description="MLflow server")
     service_market: str = Field("ALL", description="the market whose champion the service serves")
     trials: int = Field(20, ge=1, description="tuning trials per model")
     folds: int = Field(3, ge=1, description="walk-forward folds per trial")
     seed: int = Field(7, ge=0, description="seed of tuning and bootstraps")
-    algorithms: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="comma list; empty means all eight"
-    )
+    algorithms: Annotated[tuple[str, ...], NoDecode] = Field((), description="comma list; empty means all eight")
     train_stride_minutes: int = Field(30, ge=1, description="spacing of training rows per currency at 1m")
-    max_training_rows: int = Field(
-        400_000, ge=1_000, description="rows of the final fit; more are thinned evenly"
-    )
-    max_tuning_rows: int = Field(
-        120_000, ge=1_000, description="rows of one tuning trial; more are thinned evenly"
-    )
+    max_training_rows: int = Field(400_000, ge=1_000, description="rows of the final fit; more are thinned evenly")
+    max_tuning_rows: int = Field(120_000, ge=1_000, description="rows of one tuning trial; more are thinned evenly")
     train_days: int = Field(730, ge=1, description="days of history a model trains on")
-    fee_bps: float = Field(10.0, ge=0, description="exchange fee per side, basis points")
-    slippage_bps: float = Field(2.0, ge=0, description="slippage per side, basis points")
+    fee_bps: float = Field(10.0, ge=0, le=5_000, description="exchange fee per side, basis points")
+    slippage_bps: float = Field(2.0, ge=0, le=5_000, description="slippage per side, basis points")
 
     @classmethod
     def settings_customise_sources(
@@ -116,17 +104,20 @@ class Settings(BaseSettings):
     @field_validator("currencies", mode="before")
     @classmethod
     def _split_currencies(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return ("all",) if value.strip().lower() == "all" else parse_currencies(value)
-        return tuple(value)
+        if not isinstance(value, str):
+            return tuple(value)
+        if value.strip().lower() == "all":
+            return ("all",)
+        try:
+            return parse_currencies(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
 
     @field_validator("algorithms", mode="before")
     @classmethod
     def _split_algorithms(cls, value: Any) -> Any:
         return (
-            tuple(part.strip() for part in value.split(",") if part.strip())
-            if isinstance(value, str)
-            else tuple(value)
+            tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else tuple(value)
         )
 
     @field_validator("home")
@@ -158,4 +149,5 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"]) or "settings"
-            raise UsageError(f"setting CRYPTOBOT_{name.upper()}: {first['msg']}") from error
+            variable = name.upper() if name.isupper() else f"CRYPTOBOT_{name.upper()}"
+            raise UsageError(f"setting {variable}: {first['msg'].removeprefix('Value error, ')}") from error
