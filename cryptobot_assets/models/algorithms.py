@@ -34,10 +34,17 @@ class LazyAlgorithm:
         return self.load().suggest(trial)
 
     def fit(
-        self, X: np.ndarray, y: np.ndarray, *, params: Params, seed: int, weight: np.ndarray | None = None
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        *,
+        params: Params,
+        seed: int,
+        weight: np.ndarray | None = None,
+        threads: int = 1,
     ) -> FittedModel:
         """See `Algorithm.fit`."""
-        return self.load().fit(X, y, params=params, seed=seed, weight=weight)
+        return self.load().fit(X, y, params=params, seed=seed, weight=weight, threads=threads)
 
 
 ALGORITHMS: dict[str, Algorithm] = {
