@@ -1,5 +1,7 @@
 """Everything Dagster loads: assets, resources, jobs and schedules of one deployment."""
 
+import warnings
+
 import dagster as dg
 
 from cryptobot_assets.assets.evaluation import evaluation_assets
@@ -17,7 +19,12 @@ from cryptobot_assets.settings import Settings
 
 def build_definitions(settings: Settings) -> dg.Definitions:
     """The definitions of the deployment these settings describe."""
-    partitions = Partitions(settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return _build(Partitions(settings))
+
+
+def _build(partitions: Partitions) -> dg.Definitions:
     jobs, schedules = automation(partitions)
     return dg.Definitions(
         assets=[
@@ -28,7 +35,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *evaluation_assets(partitions),
             *promotion_assets(partitions),
         ],
-        resources=make_resources(settings),
+        resources=make_resources(partitions.settings),
         jobs=jobs,
         schedules=schedules,
     )
