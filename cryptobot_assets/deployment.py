@@ -12,6 +12,7 @@
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.storage.dagster_run import RunsFilter
 
 from cryptobot_assets.definitions import build_definitions
@@ -46,6 +48,8 @@ concurrency:
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 PROCESS_TAG = "cryptobot/pid"
+OUR_ERROR = re.compile(r"^cryptobot_assets\.[\w.]+: ")
+"""What Dagster puts before the message of an error of ours, which speaks for itself."""
 
 
 class RunFailed(CryptobotError):
@@ -76,8 +80,8 @@ class Deployment:
         """Materialize assets in one run, for one partition or for a range of them.
 
         Raises:
-            CryptobotError: what the asset raised, when it was one of ours.
-            RunFailed: anything else, with its first line.
+            RunFailed: the first step that failed, and its cause in one line.
+            KeyboardInterrupt: the run was interrupted.
         """
         tags = {PROCESS_TAG: str(os.getpid())}
         if key_range is not None:
@@ -85,16 +89,19 @@ class Deployment:
                 "dagster/asset_partition_range_start": key_range[0],
                 "dagster/asset_partition_range_end": key_range[1],
             }
-        result = dg.materialize(
-            list(self.definitions.assets or []),
-            selection=assets,
-            instance=self.instance,
-            resources={**(self.definitions.resources or {}), **(resources or {})},
-            partition_key=key,
-            tags=tags,
-            run_config=QUIET,
-            raise_on_error=False,
-        )
+        try:
+            result = dg.materialize(
+                list(self.definitions.assets or []),
+                selection=assets,
+                instance=self.instance,
+                resources={**(self.definitions.resources or {}), **(resources or {})},
+                partition_key=key,
+                tags=tags,
+                run_config=QUIET,
+                raise_on_error=False,
+            )
+        except DagsterExecutionInterruptedError as error:
+            raise KeyboardInterrupt from error
         if not result.success:
             raise _first_cause(result)
 
@@ -184,13 +191,15 @@ def read_profile(home: Path) -> HomeProfile | None:
     )
 
 
-def _first_cause(result: dg.ExecuteInProcessResult) -> CryptobotError:
+def _first_cause(result: dg.ExecuteInProcessResult) -> RunFailed:
     for event in result.all_events:
         if not event.is_step_failure:
             continue
         error = event.step_failure_data.error
         while error is not None and error.cause is not None:
             error = error.cause
-        message = error.message.strip() if error else "no reason given"
-        return RunFailed(f"{event.step_key}: {message.splitlines()[0]}")
+        message = error.message.strip().splitlines()[0] if error else "no reason given"
+        failure = RunFailed(f"{event.step_key}: {OUR_ERROR.sub('', message)}")
+        failure.add_note(str(event.step_failure_data.error))
+        return failure
     return RunFailed("the run failed before its first step")

@@ -71,11 +71,12 @@ def champion_part(champion: RegisteredVersion) -> dict[str, Any]:
 
 
 def data_report(store: Store, settings: Settings, *, start: datetime, end: datetime) -> dict[str, Any]:
-    """The `klines` and `indicators` parts over [start, end).
+    """The `klines` and `indicators` parts over [start, end), of the currencies the settings name.
 
     `expected` counts the grid from each currency's first kline in the range to the newest kline of all.
     """
-    within = f"WHERE time >= '{start.isoformat()}' AND time < '{end.isoformat()}'"
+    names = ", ".join(f"'{name}'" for name in settings.currencies)
+    within = f"WHERE currency IN ({names}) AND time >= '{start.isoformat()}' AND time < '{end.isoformat()}'"
     stored = store.query(
         "SELECT currency, count(*) AS rows, min(time) AS first, max(time) AS last "
         f"FROM {KLINES.name} {within} GROUP BY 1"

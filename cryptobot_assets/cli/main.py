@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -164,13 +166,17 @@ def doctor() -> None:
 def main() -> None:
     """Run the command line; the entry point of the package."""
     debug = "--debug" in sys.argv
+    if not debug and not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries; they would bury the one line that matters
     try:
         cryptobot.main(args=[arg for arg in sys.argv[1:] if arg != "--debug"], standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        _fail(error, error.exit_code, debug=debug)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; run it again to go on from here", err=True)
         sys.exit(130)
@@ -178,16 +184,20 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        if debug:
-            traceback.print_exc()
-        click.echo(f"cryptobot: {one_line(error)}", err=True)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        _fail(error, 2 if isinstance(error, UsageError) else 1, debug=debug)
+
+
+def _fail(error: Exception, code: int, *, debug: bool) -> NoReturn:
+    if debug:
+        traceback.print_exception(error)
+    click.echo(f"cryptobot: {one_line(error)}", err=True)
+    sys.exit(code)
 
 
 def one_line(error: Exception) -> str:
     """The error as one line; ours speak for themselves, others are named and point at --debug."""
-    text = " ".join(str(error).split())
-    if isinstance(error, CryptobotError):
+    text = " ".join((error.format_message() if isinstance(error, click.ClickException) else str(error)).split())
+    if isinstance(error, CryptobotError | click.ClickException):
         return text
     return f"unexpected {type(error).__name__}: {text[:300]} (run again with --debug for the traceback)"
 

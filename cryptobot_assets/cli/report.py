@@ -13,7 +13,7 @@ from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.report import market_report
 from cryptobot_assets.resources import open_registry
 from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage.store import open_store
+from cryptobot_assets.storage.store import PREDICTIONS, open_store
 
 
 def run_report(settings: Settings, market: str, first: date | None, last: date | None, *, as_json: bool) -> None:
@@ -22,19 +22,15 @@ def run_report(settings: Settings, market: str, first: date | None, last: date |
         raise UsageError(f"the range {first} to {last} is empty: --to is before --from")
     if market not in Partitions(settings).markets:
         raise UnknownCurrency(market, Partitions(settings).markets)
-    parts = market_report(
-        open_store(settings),
-        open_registry(settings),
-        settings,
-        market,
-        start=day_start(first) if first else None,
-        end=day_start(last) + DAY if last else None,
-    )
-    if not parts["models"]:
+    store = open_store(settings)
+    start, end = day_start(first) if first else None, day_start(last) + DAY if last else None
+    outcomes = store.read(PREDICTIONS, start=start, end=end, columns=["realised_return"], market=market)
+    if outcomes["realised_return"].count() == 0:
         raise NotEnoughHistory(
             f"market {market} has no out-of-sample prediction with a known outcome in that range: "
             "run `cryptobot demo`, or train and predict in the Dagster UI"
         )
+    parts = market_report(store, open_registry(settings), settings, market, start=start, end=end)
     if as_json:
         print(json.dumps({name: parts[name] for name in ("models", "control", "champion")}, indent=2, allow_nan=False))
         return

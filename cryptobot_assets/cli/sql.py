@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 
@@ -14,26 +17,31 @@ from cryptobot_assets.storage.store import open_store
 
 def run_sql(settings: Settings, query: str, kind: str, out: Path | None) -> None:
     """Run one SELECT and print its rows, or write them to a file."""
-    rows = open_store(settings).query(query)
     if out is None and kind == "parquet" and sys.stdout.isatty():
         raise UsageError("parquet is binary: name a file with --out")
-    if kind == "table":
-        with pl.Config(
-            tbl_rows=100, tbl_cols=50, tbl_width_chars=160, fmt_str_lengths=60, tbl_hide_dataframe_shape=True
-        ):
-            text = f"{rows}\n{rows.height:,} rows{', the first and last 50 shown' if rows.height > 100 else ''}\n"
-        _write_bytes(text.encode(), out)
-    elif kind == "csv":
-        _write_bytes(rows.write_csv().encode(), out)
-    else:
-        rows.write_parquet(out or sys.stdout.buffer)
+    rows = open_store(settings).query(query)
+    with _opened(out) as target:
+        if kind == "table":
+            target.write(_table(rows).encode())
+        elif kind == "csv":
+            rows.write_csv(target)
+        else:
+            rows.write_parquet(target)
 
 
-def _write_bytes(content: bytes, out: Path | None) -> None:
+def _table(rows: pl.DataFrame) -> str:
+    with pl.Config(tbl_rows=100, tbl_cols=50, tbl_width_chars=160, fmt_str_lengths=60, tbl_hide_dataframe_shape=True):
+        return f"{rows}\n{rows.height:,} rows{', the first and last 50 shown' if rows.height > 100 else ''}\n"
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[BinaryIO]:
+    """The file to write, or stdout."""
     if out is None:
-        sys.stdout.buffer.write(content)
+        yield sys.stdout.buffer
         return
     try:
-        out.write_bytes(content)
+        with out.open("wb") as file:
+            yield file
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror}") from error
