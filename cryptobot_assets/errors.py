@@ -85,4 +85,9 @@ class NoModel(RegistryError):
 
 
 class ProcessError(CryptobotError):
-    """A process the platform needs did not start, or died."""
+    """A process the platform needs did not start, or died; `said` is the last line it wrote."""
+
+    def __init__(self, message: str, *, exit_code: int | None = None, said: str = "") -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.said = said

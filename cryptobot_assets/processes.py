@@ -75,7 +75,8 @@ class Child:
         """An error of one line; the log's last lines come along as its note."""
         lines = [line.rstrip() for line in self.output().splitlines() if line.strip()]
         last = lines[-1].strip() if lines else "it wrote nothing"
-        error = ProcessError(f"{self.name} {what}: {last} (log: {self.log_path})")
+        message = f"{self.name} {what}: {last} (log: {self.log_path})"
+        error = ProcessError(message, exit_code=self.guard.poll(), said=last)
         error.add_note("\n".join(lines[-TAIL_LINES:]))
         return error
 

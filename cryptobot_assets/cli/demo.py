@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,8 +74,23 @@ def demo_plan(
     for path in replay:
         if not path.exists():
             raise UsageError(f"replay {path} does not exist")
-    market = MarketPlan(interval=interval or "1m", seed=settings.seed, replay=tuple(one.absolute() for one in replay))
+    if report is not None:
+        require_writable_file(report)
+    market = MarketPlan(
+        interval=interval or settings.interval, seed=settings.seed, replay=tuple(one.absolute() for one in replay)
+    )
     return DemoPlan(market=market, currencies=currencies, cutoffs=cutoffs, report=report)
+
+
+def require_writable_file(path: Path) -> None:
+    """Nothing, when a file can be written there; found out before the work, not after it."""
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a directory")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def run_demo(plan: DemoPlan, settings: Settings) -> dict[str, Any]:
@@ -104,7 +120,6 @@ def run_demo(plan: DemoPlan, settings: Settings) -> dict[str, Any]:
     report["seconds"] = {name: round(value, 2) for name, value in timings.seconds.items()}
     report["peak_rss_mb"] = round(memory.peak_mb, 1)
     if plan.report is not None:
-        plan.report.parent.mkdir(parents=True, exist_ok=True)
         plan.report.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
     show(report, plan)
     return report

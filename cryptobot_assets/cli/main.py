@@ -36,7 +36,7 @@ def cryptobot(debug: bool) -> None:
 @click.option("--once", is_flag=True, help="End after the report instead of staying up.")
 @click.option("--report", type=PATH, help="Write the report here as JSON.")
 @click.option("--replay", type=PATH, multiple=True, help="Replay recorded klines (Parquet file or directory).")
-@click.option("--interval", type=click.Choice(["1m", "1h"]), help="Kline interval; default 1m.")
+@click.option("--interval", type=click.Choice(["1m", "1h"]), help="Kline interval; default CRYPTOBOT_INTERVAL.")
 @click.option("--currencies", help="Comma list; default every currency of the exchange.")
 @click.option("--trials", type=click.IntRange(1), help="Tuning trials a model; default 20.")
 @click.option("--folds", type=click.IntRange(1), help="Walk-forward folds a trial; default 3.")

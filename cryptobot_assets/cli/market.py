@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from cryptobot_assets.deployment import HomeProfile, read_profile
-from cryptobot_assets.errors import HomeConflict, UnknownCurrency, UsageError
+from cryptobot_assets.errors import HomeConflict, ProcessError, UnknownCurrency, UsageError
 from cryptobot_assets.processes import Supervisor
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.exchange import Exchange
 
 READY = re.compile(r"^exchange: (?P<what>.*), on (?P<url>http://\S+)$", re.MULTILINE)
+USAGE_EXIT_CODE = 2
 SIMULATED_DAYS = {"1m": 60, "1h": 365}
 SIMULATED_CURRENCIES = 8
 
@@ -52,11 +53,11 @@ class MarketPlan:
     def command(self, port: int) -> list[str]:
         """Arguments that serve it."""
         argv = [sys.executable, "-m", "cryptobot_assets.cli.main", "exchange", "--port", str(port)]
+        argv += ["--interval", self.interval]
         if self.replay:
             return [*argv, *(part for path in self.replay for part in ("--replay", str(path)))]
         days = str(SIMULATED_DAYS[self.interval])
-        simulated = ["--simulate", str(self.seed), "--currencies", str(SIMULATED_CURRENCIES), "--days", days]
-        return [*argv, *simulated, "--interval", self.interval]
+        return [*argv, "--simulate", str(self.seed), "--currencies", str(SIMULATED_CURRENCIES), "--days", days]
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,18 @@ class LiveMarket:
 
 
 def start_market(plan: MarketPlan, supervisor: Supervisor, logs: Path, *, port: int = 0) -> str:
-    """Start the local exchange; returns its URL once it answers."""
-    child = supervisor.start("exchange", plan.command(port), log_path=logs / "exchange.log", ready=READY)
+    """Start the local exchange; returns its URL once it answers.
+
+    Raises:
+        UsageError: it refuses what it is to serve, a replay file without the columns for example.
+        ProcessError: it does not start for another reason.
+    """
+    try:
+        child = supervisor.start("exchange", plan.command(port), log_path=logs / "exchange.log", ready=READY)
+    except ProcessError as error:
+        if error.exit_code == USAGE_EXIT_CODE:
+            raise UsageError(error.said.removeprefix("cryptobot: ")) from error
+        raise
     found = READY.search(child.output())
     return found.group("url") if found else ""
 
