@@ -6,7 +6,7 @@ deviation, so that a penalty means the same at any volatility, and folds the lab
 into the coefficients. A lasso penalty is then directly a correlation: on independent features,
 one whose correlation with the label is below `alpha` gets no coefficient.
 
-This is the one home of scikit-learn and skl2onnx.
+This is the one home of scikit-learn (with its threadpoolctl) and skl2onnx.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import BayesianRidge, ElasticNet, HuberRegressor, Lasso, LassoLars, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from cryptobot_assets.models.base import ModelFile, Params, Range, SearchTrial, Space, shares
 
@@ -86,7 +87,8 @@ class LinearAlgorithm:
         scaler = StandardScaler().fit(X, sample_weight=weight)
         mean = float(np.average(y, weights=weight))
         deviation = float(np.sqrt(np.average((y - mean) ** 2, weights=weight))) or 1.0
-        with warnings.catch_warnings():
+        # One thread: a few dozen columns leave nothing to share out, and a busy machine makes it wait.
+        with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
             # A solution short of convergence is judged like any other, by its error out of sample.
             warnings.simplefilter("ignore", ConvergenceWarning)
             estimator = self.solve(scaler.transform(X), (y - mean) / deviation, weight, params)
