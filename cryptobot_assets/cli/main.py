@@ -160,7 +160,7 @@ def doctor() -> None:
     from cryptobot_assets.cli.doctor import run_doctor
 
     if not run_doctor():
-        sys.exit(1)
+        raise CryptobotError("not everything is well: mend what the lines marked MEND name")
 
 
 def main() -> None:
