@@ -14,6 +14,9 @@ from cryptobot_assets.errors import UsageError
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.store import open_store
 
+CSV_ROWS = 100_000
+"""Written at a time."""
+
 
 def run_sql(settings: Settings, query: str, kind: str, out: Path | None) -> None:
     """Run one SELECT and print its rows, or write them to a file."""
@@ -24,7 +27,9 @@ def run_sql(settings: Settings, query: str, kind: str, out: Path | None) -> None
         if kind == "table":
             target.write(_table(rows).encode())
         elif kind == "csv":
-            rows.write_csv(target)
+            target.write(rows.clear().write_csv().encode())
+            for part in rows.iter_slices(CSV_ROWS):
+                target.write(part.write_csv(include_header=False).encode())
         else:
             rows.write_parquet(target)
 

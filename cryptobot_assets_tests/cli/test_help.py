@@ -1,0 +1,42 @@
+"""Every command explains itself, with the options users rely on."""
+
+from __future__ import annotations
+
+import pytest
+
+from cryptobot_assets_tests.cli.conftest import Run
+
+OPTIONS = {
+    "demo": (
+        "--once", "--report", "--replay", "--interval", "--currencies", "--trials", "--folds", "--cutoffs",
+        "--algorithms", "--seed", "--home",
+    ),
+    "up": (),
+    "exchange": ("--port", "--replay", "--simulate", "--currencies", "--days", "--faults"),
+    "backfill": ("--currencies", "--from", "--to"),
+    "report": ("--market", "--from", "--to", "--json"),
+    "sql": ("QUERY", "--format", "[table|csv|parquet]", "--out"),
+    "doctor": (),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_lists_the_options(run: Run, command: str, flag: str) -> None:
+    outcome = run(command, flag)
+    assert outcome.code == 0 and outcome.err == ""
+    assert f"Usage: cryptobot {command}" in outcome.out
+    for option in OPTIONS[command]:
+        assert option in outcome.out
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    outcome = run("--help")
+    assert outcome.code == 0
+    listed = [line.split()[0] for line in outcome.out.split("Commands:")[1].splitlines() if line.strip()]
+    assert sorted(listed) == sorted(OPTIONS)
+
+
+def test_the_version_is_the_packages(run: Run) -> None:
+    outcome = run("--version")
+    assert outcome.code == 0 and "0.1.0" in outcome.out
