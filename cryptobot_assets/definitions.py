@@ -38,6 +38,8 @@ def _build(partitions: Partitions) -> dg.Definitions:
         resources=make_resources(partitions.settings),
         jobs=jobs,
         schedules=schedules,
+        # A step in a process of its own would import everything again and read each training set again.
+        executor=dg.in_process_executor,
     )
 
 

@@ -89,12 +89,13 @@ class Deployment:
                 "dagster/asset_partition_range_start": key_range[0],
                 "dagster/asset_partition_range_end": key_range[1],
             }
+        held = {**(self.definitions.resources or {}), **(resources or {})}
+        # The job under which the UI launches assets: a run of it is shown by its assets.
+        job = dg.Definitions(assets=self.definitions.assets, resources=held).resolve_implicit_global_asset_job_def()
         try:
-            result = dg.materialize(
-                list(self.definitions.assets or []),
-                selection=assets,
+            result = job.execute_in_process(
+                asset_selection=[dg.AssetKey(name) for name in assets],
                 instance=self.instance,
-                resources={**(self.definitions.resources or {}), **(resources or {})},
                 partition_key=key,
                 tags=tags,
                 run_config=QUIET,

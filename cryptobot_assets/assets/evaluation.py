@@ -15,6 +15,7 @@ from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import Store
 
 GROUP = "evaluation"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
@@ -63,10 +64,7 @@ def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
             metadata={
                 "leaderboard": dg.MetadataValue.md(score_table(evaluations)),
                 "rows": sum(one.score.rows for one in evaluations),
-                **{
-                    f"{name}_actual_against_predicted": dg.MetadataValue.md(as_markdown(png, name))
-                    for name, png in pictures.items()
-                },
+                **{f"{name}_scatter": dg.MetadataValue.md(as_markdown(png, name)) for name, png in pictures.items()},
             }
         )
 
@@ -135,7 +133,7 @@ def flat_metrics(one: Evaluation) -> dict[str, float]:
 def score_table(evaluations: Sequence[Evaluation]) -> str:
     """Predictive figures as a Markdown table."""
     lines = [
-        "| algorithm | version | rows | MSE / zero's | IC (90 %) | precision up | base rate | effective n |",
+        "| algorithm | version | rows | MSE / zero's | IC (90 %) | precision up | base rate | n eff. |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for one in evaluations:
@@ -155,7 +153,7 @@ def pool_table(evaluations: Sequence[Evaluation]) -> str:
         if one.pool:
             lines.append(
                 f"| {one.algorithm} | {_with_interval(one.pool.net, one.pool.net_ci)} | {one.pool.gross:.3f} "
-                f"| {one.pool.seed:.3g} | {one.pool.trades:,} |"
+                f"| {_readable(one.pool.seed)} | {one.pool.trades:,} |"
             )
     held = next((one.control for one in evaluations if one.control), None)
     if held:
@@ -174,4 +172,10 @@ def equity_of(evaluations: Sequence[Evaluation]) -> bytes:
 def _with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
     if value is None:
         return "n/a"
-    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})" if interval else f"{value:.3f}"
+    if interval is None:
+        return f"{value:.3f}"
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})".replace(" ", NO_BREAK)
+
+
+def _readable(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.assets.pictures import indicator_picture
 from cryptobot_assets.domain.indicators import INDICATOR_NAMES, LONGEST_LOOKBACK, indicator_frame
 from cryptobot_assets.partitions import Partitions, Span
@@ -11,6 +12,7 @@ from cryptobot_assets.storage.store import INDICATORS, KLINES, Store
 
 BLOCK_DAYS = 120
 GROUP = "features"
+COMPLETE_ROWS = "rows_with_every_28_day_indicator"
 
 
 def feature_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
@@ -34,21 +36,16 @@ def feature_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     def indicators(
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], progress: dg.ResourceParam[Progress]
     ) -> dg.MaterializeResult:
-        rows, complete = 0, 0
-        shown: pl.DataFrame | None = None
+        report = PartitionReport(partitions, (ROWS, COMPLETE_ROWS))
         for span in partitions.spans_of(context.partition_keys):
             for block in partitions.blocks(span, BLOCK_DAYS):
-                shown = indicate(block, interval, store)
-                rows += shown.height
-                complete += shown.drop_nulls(set(INDICATOR_NAMES) - {"ma25_99d", "ma25_99d_scale"}).height
-                progress.advance("indicators", rows=shown.height, note=block.currency)
-        return dg.MaterializeResult(
-            metadata={
-                "dagster/row_count": rows,
-                "rows_with_every_28_day_indicator": complete,
-                **({"picture": dg.MetadataValue.md(indicator_picture(shown))} if shown is not None else {}),
-            }
-        )
+                rows = indicate(block, interval, store)
+                complete = rows.drop_nulls(set(INDICATOR_NAMES) - {"ma25_99d", "ma25_99d_scale"})
+                report.count(ROWS, block.currency, rows["time"])
+                report.count(COMPLETE_ROWS, block.currency, complete["time"])
+                report.show(block.currency, rows, indicator_picture)
+                progress.advance("indicators", rows=rows.height, note=block.currency)
+        return dg.MaterializeResult(metadata=report.attach(context))
 
     return [indicators]
 

@@ -5,8 +5,9 @@ from datetime import datetime
 import dagster as dg
 import polars as pl
 
+from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.assets.pictures import kline_picture
-from cryptobot_assets.domain.gaps import find_gaps
+from cryptobot_assets.domain.gaps import find_gaps, missing_times
 from cryptobot_assets.domain.klines import KLINE_SCHEMA
 from cryptobot_assets.partitions import Partitions, Span
 from cryptobot_assets.progress import Progress
@@ -41,21 +42,16 @@ def market_data_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         store: dg.ResourceParam[Store],
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
-        totals = {"rows": 0, "missing": 0}
-        shown: pl.DataFrame | None = None
+        report = PartitionReport(partitions, (ROWS, "missing_klines"))
         for span in partitions.spans_of(context.partition_keys):
             listed = exchange.first_time(span.currency, interval)
             for block in partitions.blocks(span, BLOCK_DAYS):
-                shown, gaps = ingest(block, interval, listed, exchange, store, progress)
-                totals["rows"] += shown.height
-                totals["missing"] += int(gaps["missing"].sum())
+                rows, gaps = ingest(block, interval, listed, exchange, store, progress)
+                report.count(ROWS, block.currency, rows["time"])
+                report.count("missing_klines", block.currency, missing_times(gaps, interval))
+                report.show(block.currency, rows, kline_picture)
         return dg.MaterializeResult(
-            metadata={
-                "dagster/row_count": totals["rows"],
-                "missing_klines": totals["missing"],
-                "source": exchange.market or "the exchange's REST API",
-                **({"picture": dg.MetadataValue.md(kline_picture(shown))} if shown is not None else {}),
-            }
+            metadata={**report.attach(context), "source": exchange.market or "the exchange's REST API"}
         )
 
     return [klines]

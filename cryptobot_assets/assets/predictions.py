@@ -8,6 +8,7 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.domain.features import Samples, lookback, make_samples
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.labels import HORIZON
@@ -48,16 +49,17 @@ def prediction_assets(partitions: Partitions, model_names: Sequence[str]) -> lis
         registry: dg.ResourceParam[Registry],
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
-        rows = 0
+        report = PartitionReport(partitions, (ROWS,))
         lineups: dict[str, Lineup] = {}
         for span in partitions.spans_of(context.partition_keys):
             for market in (POOLED_MARKET, span.currency):
                 if market not in lineups:
                     lineups[market] = read_lineup(registry, market, settings.home / "model-cache")
                 for block in partitions.blocks(span, BLOCK_DAYS):
-                    rows += predict_block(lineups[market], market, block, settings.interval, store)
+                    times = predict_block(lineups[market], market, block, settings.interval, store)
+                    report.count(ROWS, block.currency, times)
             progress.advance("predictions", steps=1, note=span.currency)
-        return dg.MaterializeResult(metadata={"dagster/row_count": rows, "markets_with_models": _used(lineups)})
+        return dg.MaterializeResult(metadata={**report.attach(context), "markets_with_models": _used(lineups)})
 
     return [predictions]
 
@@ -83,11 +85,11 @@ def read_lineup(registry: Registry, market: str, cache: Path) -> Lineup:
     }
 
 
-def predict_block(lineup: Lineup, market: str, block: Span, interval: str, store: Store) -> int:
-    """Score one block with a market's versions and store the predictions; returns the rows stored."""
+def predict_block(lineup: Lineup, market: str, block: Span, interval: str, store: Store) -> pl.Series:
+    """Score one block with a market's versions and store the predictions; returns the times of the rows stored."""
     cutoffs = [version.cutoff for line in lineup.values() for version, _ in line]
     if not cutoffs or min(cutoffs) >= block.end:
-        return 0
+        return pl.Series("time", [], PREDICTIONS.schema["time"])
     start = max(block.start, min(cutoffs))
     parts = []
     for features in {scorer.features for line in lineup.values() for _, scorer in line}:
@@ -108,7 +110,8 @@ def predict_block(lineup: Lineup, market: str, block: Span, interval: str, store
                 rows = (samples.time >= _naive(version.cutoff)) & (samples.time < _naive(until))
                 parts.append(_scored(samples.take(rows), version, scorer))
     rows = pl.concat([part for part in parts if part.height] or [pl.DataFrame(schema=PREDICTIONS.schema)])
-    return store.replace(PREDICTIONS, rows, start=start, end=block.end, market=market, currency=block.currency)
+    store.replace(PREDICTIONS, rows, start=start, end=block.end, market=market, currency=block.currency)
+    return rows["time"]
 
 
 def _scored(samples: Samples, version: RegisteredVersion, scorer: Scorer) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from cryptobot_assets.assets.evaluation import require_evaluations
+from cryptobot_assets.assets.links import registry_page
 from cryptobot_assets.domain.evaluation import Evaluation
 from cryptobot_assets.domain.promotion import Candidate, Verdict, best_candidate, judge
 from cryptobot_assets.errors import NoModel
@@ -44,6 +45,7 @@ def promotion_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
                 "algorithm": champion.algorithm,
                 "registered_model": champion.name,
                 "version": champion.version,
+                "mlflow": registry_page(settings, champion),
                 "source": f"{champion.source_name} version {champion.source_version}",
                 "verdict": "passed" if verdict.promote else "unproven",
                 "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in verdict.reasons)),

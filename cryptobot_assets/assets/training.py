@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import numpy as np
 
+from cryptobot_assets.assets.links import registry_page
 from cryptobot_assets.assets.pictures import as_markdown, importance_picture, trial_picture
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets, evenly
 from cryptobot_assets.domain.features import DEFAULT_FEATURES, Samples
@@ -78,7 +79,9 @@ def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.As
         if version is None:
             return train(training, training_set, settings, registry, progress)
         progress.advance("tune", steps=settings.trials, note=f"{name}, kept")
-        return dg.MaterializeResult(metadata={**_registered(version), "trained": "already, from the same rows"})
+        return dg.MaterializeResult(
+            metadata={**_registered(version, settings), "trained": "already, from the same rows"}
+        )
 
     return model
 
@@ -156,7 +159,7 @@ def train(
         )
     return dg.MaterializeResult(
         metadata={
-            **_registered(version),
+            **_registered(version, settings),
             "cv_mse": tuned.best_value,
             "training_rows": len(final),
             "rows_lacking_a_feature": training_set.dropped,
@@ -207,8 +210,13 @@ def _card(training: Training, settings: Settings, final: Samples, residuals: np.
     )
 
 
-def _registered(version: RegisteredVersion) -> dict[str, str]:
-    return {"registered_model": version.name, "version": version.version, "mlflow_run": version.run_id}
+def _registered(version: RegisteredVersion, settings: Settings) -> dict[str, str | dg.MetadataValue]:
+    return {
+        "registered_model": version.name,
+        "version": version.version,
+        "mlflow": registry_page(settings, version),
+        "mlflow_run": version.run_id,
+    }
 
 
 def _tags(context: dg.AssetExecutionContext, training_set: TrainingSet) -> dict[str, str]:

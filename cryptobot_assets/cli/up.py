@@ -15,7 +15,7 @@ from cryptobot_assets.serving.command import service_command
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.metadata import release_metadata
 
-DAEMON_READY_SECONDS = 60
+MLFLOW_WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def run_up(settings: Settings) -> None:
@@ -66,7 +66,13 @@ def _start_services(
     )
     start("Dagster daemon", [*_python("dagster._daemon"), "run", *module], None, "schedules and backfills", environment)
     mlflow = f"http://127.0.0.1:{ports['mlflow']}"
-    start("MLflow", mlflow_command(settings, environment, ports["mlflow"]), f"{mlflow}/health", mlflow, environment)
+    start(
+        "MLflow",
+        mlflow_command(settings, environment, ports["mlflow"]),
+        f"{mlflow}/health",
+        mlflow,
+        environment | MLFLOW_WITHOUT_JOBS,
+    )
     argv, extra = service_command(settings, ports["service"])
     service = f"http://127.0.0.1:{ports['service']}"
     start("Prediction service", argv, f"{service}/livez", service, environment | extra)

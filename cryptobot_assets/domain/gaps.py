@@ -37,6 +37,12 @@ def find_gaps(currency: str, times: pl.Series, interval: str, start: datetime, e
     ).with_columns(pl.from_epoch(pl.col("time", "end"), time_unit="us").dt.replace_time_zone("UTC"))
 
 
+def missing_times(gaps: pl.DataFrame, interval: str) -> pl.Series:
+    """Open time of every kline that a table of gaps lacks."""
+    times = pl.datetime_ranges("time", "end", interval_delta(interval), closed="left")
+    return gaps.select(times.alias("time")).explode("time")["time"].drop_nulls()
+
+
 def merge_gaps(gaps: pl.DataFrame) -> pl.DataFrame:
     """Join runs that touch, as those cut at a partition's border do; sorted by currency and time."""
     ordered = gaps.sort("currency", "time")

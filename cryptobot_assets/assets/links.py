@@ -1,0 +1,22 @@
+"""Links from asset metadata to MLflow's pages."""
+
+from urllib.parse import urlsplit
+
+import dagster as dg
+
+from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.registry_records import RegisteredVersion
+
+
+def registry_page(settings: Settings, version: RegisteredVersion) -> dg.UrlMetadataValue:
+    """MLflow's page of a version: on the tracking server the settings name, else on that of `cryptobot up`."""
+    return dg.MetadataValue.url(f"{mlflow_address(settings)}/#/models/{version.name}/versions/{version.version}")
+
+
+def mlflow_address(settings: Settings) -> str:
+    """Where MLflow's pages are; credentials of the tracking address are left out."""
+    address = urlsplit(settings.mlflow_tracking_uri or "")
+    if address.scheme in ("http", "https"):
+        place = address.netloc.rpartition("@")[2]
+        return f"{address.scheme}://{place}{address.path.rstrip('/')}"
+    return f"http://127.0.0.1:{settings.mlflow_port}"

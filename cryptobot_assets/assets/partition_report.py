@@ -1,0 +1,58 @@
+"""What a run over many partitions tells of each of them.
+
+Dagster copies a run's metadata to every partition the run covers: a sum over the run would read as
+the rows of one day, and a picture would be stored once for every day of a backfill.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import dagster as dg
+import polars as pl
+
+from cryptobot_assets.partitions import Partitions
+
+MOST_COUNTED = 120
+MOST_PICTURES = 20
+KEY_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m-01"}
+ROWS = "rows"
+ROW_COUNT = "dagster/row_count"
+Paint = Callable[[pl.DataFrame], str]
+
+
+class PartitionReport:
+    """Counts of each partition of a run, and a picture of each currency's last block.
+
+    Dagster's time to record figures of single partitions grows with the square of their number, so
+    a run over more than `MOST_COUNTED` of them tells the sums, named as such.
+    """
+
+    def __init__(self, partitions: Partitions, counts: Sequence[str]) -> None:
+        self._format = KEY_FORMATS[partitions.span_name]
+        self._counts: dict[str, Counter[str]] = {name: Counter() for name in counts}
+        self._shown: dict[str, tuple[pl.DataFrame, Paint]] = {}
+
+    def count(self, name: str, currency: str, times: pl.Series) -> None:
+        """Count one of `name` at each of these times."""
+        for key, count in times.dt.strftime(self._format).value_counts().iter_rows():
+            self._counts[name][f"{currency}|{key}"] += count
+
+    def show(self, currency: str, rows: pl.DataFrame, paint: Paint) -> None:
+        """Picture these rows, unless there are none, instead of those of the currency's earlier blocks."""
+        if rows.height:
+            self._shown[currency] = rows, paint
+
+    def attach(self, context: dg.AssetExecutionContext) -> dict[str, int]:
+        """Hang the figures on their partitions; returns what holds for the run as a whole."""
+        keys = list(context.partition_keys)
+        last_keys = {key.split("|", 1)[0]: key for key in sorted(keys)}
+        for currency, (rows, paint) in list(self._shown.items())[:MOST_PICTURES]:
+            picture = {"picture": dg.MetadataValue.md(paint(rows))}
+            context.add_asset_metadata(picture, partition_key=last_keys[currency])
+        if len(keys) > MOST_COUNTED:
+            totals = {f"{name}_of_the_run": counter.total() for name, counter in self._counts.items()}
+            return {"partitions_of_the_run": len(keys), **totals}
+        for key in keys:
+            figures = {ROW_COUNT if name == ROWS else name: counter[key] for name, counter in self._counts.items()}
+            context.add_asset_metadata(figures, partition_key=key)
+        return {}
