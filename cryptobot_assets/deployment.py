@@ -127,6 +127,8 @@ def open_deployment(settings: Settings) -> Iterator[Deployment]:
     partitions = Partitions(settings)
     try:
         with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
+            # Storage opens a connection for every event unless told to hold one.
+            instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=8)
             yield Deployment(settings, partitions, instance, build_definitions(settings))
     finally:
         release_metadata(settings)
