@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
 
 import polars as pl
 import pytest
@@ -83,9 +84,10 @@ def priced(value: float, currency: str = "BTCUSDT") -> pl.DataFrame:
 Opener = Callable[[str], Store]
 
 
-def write_prices(opener: Opener, address: str, currency: str, prices: list[float]) -> None:
-    """Replace a currency's two days once a price; runs in a process of its own."""
+def write_prices(opener: Opener, address: str, together: Barrier, currency: str, prices: list[float]) -> None:
+    """Replace a currency's two days once a price, beginning with the others; runs in a process of its own."""
     store = opener(address)
+    together.wait(60)
     for price in prices:
         store.replace(KLINES, priced(price, currency), start=START, end=END, currency=currency)
 
@@ -258,17 +260,21 @@ class StoreContract:
 
     def test_processes_writing_at_once_lose_and_double_nothing(self, store: Store, address: str):
         """One writes a currency of its own, two the same span of another, all of them making the table."""
-        work = [("BTCUSDT", [3.0, 4.0]), ("ETHUSDT", [5.0, 6.0]), ("ETHUSDT", [7.0, 8.0])]
-        writers = [SPAWN.Process(target=write_prices, args=(type(self).opener, address, *one)) for one in work]
+        work = [("BTCUSDT", range(1, 9)), ("ETHUSDT", range(11, 19)), ("ETHUSDT", range(21, 29))]
+        together = SPAWN.Barrier(len(work))
+        writers = [
+            SPAWN.Process(target=write_prices, args=(type(self).opener, address, together, name, [*map(float, prices)]))
+            for name, prices in work
+        ]
         for writer in writers:
             writer.start()
         for writer in writers:
             writer.join(60)
         assert [writer.exitcode for writer in writers] == [0, 0, 0]
-        assert_frame_equal(store.read(KLINES, currency="BTCUSDT"), priced(4.0))
+        assert_frame_equal(store.read(KLINES, currency="BTCUSDT"), priced(8.0))
         shared = store.read(KLINES, currency="ETHUSDT")
         assert shared.height == 48
-        assert shared["close"].unique().item() in (6.0, 8.0)
+        assert shared["close"].unique().item() in (18.0, 28.0)
         with pytest.raises(StoreError, match="low_is_positive"):
             store.replace(KLINES, spoil(make_rows(KLINES), {"low": -1.0}), start=None, end=None)
 

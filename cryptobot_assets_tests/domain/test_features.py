@@ -166,7 +166,8 @@ def test_the_future_changes_no_feature(interval):
     assert before.X.shape == (1, 33 + 9)
     assert np.array_equal(before.X, after.X)
     assert np.array_equal(before.X, alone.X)
-    assert before.y.item() != after.y.item()
+    assert np.isfinite(before.y.item())
+    assert after.y.item() == pytest.approx(3 * (before.y.item() + 1) - 1)
     assert np.isnan(alone.y.item())
 
 

@@ -101,3 +101,15 @@ def test_the_settings_name_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert Lake(str(tmp_path / "lake")).read(KLINES).height == 48
     with pytest.raises(UsageError, match="CRYPTOBOT_STORE_URL"):
         open_store(Settings.load(store_url="mysql://host/db"))
+
+
+def test_two_makers_of_one_table_both_get_to_write(address: str, monkeypatch: pytest.MonkeyPatch):
+    """The second saw the table before the first gave it its rules."""
+    first, second = Lake(address), Lake(address)
+    first._create(KLINES)
+    seen = iter([DeltaTable(f"{address}/klines")])
+    first.replace(KLINES, priced(1.0), start=START, end=END, currency="BTCUSDT")
+    existing = second._existing
+    monkeypatch.setattr(second, "_existing", lambda table: next(seen, None) or existing(table))
+    second.replace(KLINES, priced(2.0), start=START, end=END, currency="BTCUSDT")
+    assert_frame_equal(first.read(KLINES), priced(2.0))
