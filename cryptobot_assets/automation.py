@@ -9,10 +9,8 @@ from cryptobot_assets.partitions import Partitions
 
 def automation(partitions: Partitions) -> tuple[list, list[dg.ScheduleDefinition]]:
     """Jobs and schedules of one deployment; schedules are off until someone switches them on."""
-    klines_job = dg.define_asset_job("klines_job", selection="klines", partitions_def=partitions.market_data)
-    indicators_job = dg.define_asset_job(
-        "indicators_job", selection="indicators", partitions_def=partitions.market_data
-    )
+    klines_job = dg.define_asset_job("klines_job", selection="klines")
+    indicators_job = dg.define_asset_job("indicators_job", selection="indicators")
     return [klines_job, indicators_job], [
         _ranged_schedule("ingestion_schedule", klines_job, "0 0,12 * * *", partitions),
         _ranged_schedule("indicators_schedule", indicators_job, "0 1,13 * * *", partitions),
