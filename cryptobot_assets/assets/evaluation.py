@@ -133,15 +133,15 @@ def flat_metrics(one: Evaluation) -> dict[str, float]:
 def score_table(evaluations: Sequence[Evaluation]) -> str:
     """Predictive figures as a Markdown table."""
     lines = [
-        "| algorithm | version | rows | MSE / zero's | IC (90 %) | precision up | base rate | n eff. |",
+        "| algorithm | MSE / zero's | IC (90 %) | precision up | base rate | n eff. | rows | version |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for one in evaluations:
         figures, classes = one.score, one.score.classification
         lines.append(
-            f"| {one.algorithm} | {one.version} | {figures.rows:,} | {figures.mse / figures.mse_zero:.4f} "
-            f"| {_with_interval(figures.ic, figures.ic_ci)} | {classes.up.precision:.3f} | {classes.base_rate:.3f} "
-            f"| {classes.effective_n:.0f} |"
+            f"| {one.algorithm} | {figures.mse / figures.mse_zero:.4f} | {_with_interval(figures.ic, figures.ic_ci)} "
+            f"| {classes.up.precision:.3f} | {classes.base_rate:.3f} | {classes.effective_n:.0f} "
+            f"| {figures.rows:,} | {one.version} |"
         )
     return "\n".join(lines)
 
