@@ -1,0 +1,234 @@
+"""Dagster's pages as a person uses them: the lineage, a partition materialized by clicking, what it tells."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+from playwright.sync_api import Page, expect, sync_playwright
+
+from cryptobot_assets.cli.market import READY
+from cryptobot_assets.definitions import build_definitions
+from cryptobot_assets.processes import Child, Supervisor, free_port
+from cryptobot_assets.settings import Settings
+
+pytestmark = [pytest.mark.browser, pytest.mark.platform]
+
+DAY = "2025-01-02"
+DAY_MS = 1_735_776_000_000
+HALF_DAY_MS = 12 * 60 * 60 * 1_000
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+STEP_MS = 60_000
+SETTLE_MS = 500  # of an animation, before a screenshot
+PORTS = (
+    "CRYPTOBOT_WEBSERVER_PORT",
+    "CRYPTOBOT_MLFLOW_PORT",
+    "CRYPTOBOT_SERVICE_PORT",
+    "CRYPTOBOT_DASHBOARD_PORT",
+)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What `cryptobot up` started."""
+
+    url: str
+    exchange: str
+    home: Path
+    up: Child
+
+    def wait_until_everything_is_up(self) -> None:
+        """Return when the last service has answered; the browser need not wait for it."""
+        deadline = time.monotonic() + STEP_MS / 1_000
+        while "Everything is up" not in self.up.output():
+            assert self.up.is_alive(), self.up.output()
+            assert time.monotonic() < deadline, self.up.output()
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """The browser; where everything is required its absence is a failure, else the test is skipped."""
+    path = shutil.which("chromium")
+    if path is None:
+        reason = "no chromium on the PATH: install Debian's package chromium, or run `make test`, which does"
+        if os.environ.get("CI") or os.environ.get("CRYPTOBOT_REQUIRE_ALL") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@pytest.fixture(scope="module")
+def platform(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A small simulated market and the platform over it, stopped afterwards with all its processes."""
+    home = tmp_path_factory.mktemp("home")
+    logs = tmp_path_factory.mktemp("logs")
+    cryptobot = [sys.executable, "-m", "cryptobot_assets.cli.main"]
+    with Supervisor() as programs:
+        market = ["--simulate", "7", "--currencies", "2", "--days", "3"]
+        exchange = programs.start(
+            "exchange", [*cryptobot, "exchange", "--port", "0", *market], log_path=logs / "exchange.log", ready=READY
+        )
+        url = READY.search(exchange.output()).group("url")
+        up = programs.start(
+            "cryptobot up",
+            [*cryptobot, "up"],
+            env=environment(home, url),
+            log_path=logs / "up.log",
+            ready=re.compile(r"^Dagster daemon", re.MULTILINE),
+            timeout_seconds=200,
+            grace_seconds=30,
+        )
+        dagster = re.search(r"^Dagster +(http://\S+)$", up.output(), re.MULTILINE)
+        yield Platform(dagster.group(1), url, home, up)
+    assert processes_of(home) == []
+
+
+def environment(home: Path, exchange_url: str) -> dict[str, str]:
+    """Ours, without settings of another deployment, with those of this one."""
+    foreign = ("CRYPTOBOT_", "DAGSTER_", "MLFLOW_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return kept | {
+        "CRYPTOBOT_HOME": str(home),
+        "CRYPTOBOT_EXCHANGE_URL": exchange_url,
+        "CRYPTOBOT_CURRENCIES": "BTCUSDT,ETHUSDT",
+        "CRYPTOBOT_START_DAY": "2025-01-01",
+        **{name: str(free_port()) for name in PORTS},
+    }
+
+
+def processes_of(home: Path) -> list[str]:
+    """Command lines of the processes that still live for a home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("CRYPTOBOT_HOME") == str(home):
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture
+def page(chromium: str, platform: Platform) -> Iterator[Page]:
+    """A fresh page in headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
+        opened = browser.new_page(viewport={"width": 1600, "height": 1000}, base_url=platform.url)
+        opened.set_default_timeout(STEP_MS)
+        yield opened
+        browser.close()
+
+
+@pytest.fixture
+def screenshots(tmp_path: Path) -> Path:
+    """Where pictures of the pages go: CRYPTOBOT_SCREENSHOTS, or the test's own folder."""
+    folder = Path(os.environ.get("CRYPTOBOT_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def test_a_person_can_see_the_lineage_and_materialize_a_partition(
+    platform: Platform, page: Page, screenshots: Path
+) -> None:
+    see_every_asset(page, platform.home)
+    page.screenshot(path=screenshots / "lineage.png")
+    materialize(page, "klines", currency="BTCUSDT", day=DAY)
+    page.screenshot(path=screenshots / "launched.png")
+    wait_for_success(page)
+    page.screenshot(path=screenshots / "runs.png")
+    see_partition(page, rows=rows_recorded(platform.exchange, "BTCUSDT"), screenshots=screenshots)
+    platform.wait_until_everything_is_up()
+
+
+def see_every_asset(page: Page, home: Path) -> None:
+    """Open the lineage, expand its groups, and find each defined asset drawn."""
+    page.goto("/asset-groups")
+    assets = build_definitions(Settings.load(home=home)).resolve_asset_graph()
+    wait_until_drawn(page, {node.group_name for node in assets.asset_nodes})
+    page.locator("svg").last.click(button="right", position={"x": 20, "y": 20})
+    page.get_by_role("menuitem", name="Expand all groups").click()
+    wait_until_drawn(page, {key.to_user_string() for key in assets.get_all_asset_keys()})
+    page.wait_for_timeout(SETTLE_MS)
+
+
+def wait_until_drawn(page: Page, names: set[str]) -> None:
+    """Return when the graph shows a box of each name."""
+    deadline = time.monotonic() + STEP_MS / 1_000
+    while True:
+        labels = page.locator("foreignObject").all_text_contents()
+        missing = sorted(name for name in names if not any(reads(label, name) for label in labels))
+        if not missing:
+            return
+        assert time.monotonic() < deadline, f"the lineage does not show {missing}, only {labels}"
+        page.wait_for_timeout(200)
+
+
+def reads(label: str, name: str) -> bool:
+    """Whether a label is the name, or the name with its middle cut out to fit the box."""
+    start, cut, end = label.partition("…")
+    return label == name or (cut != "" and name.startswith(start) and name.endswith(end))
+
+
+def materialize(page: Page, asset: str, *, currency: str, day: str) -> None:
+    """Launch a run of one partition from the asset's page, choosing it in the dialog."""
+    page.goto(f"/assets/{asset}?view=partitions")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.locator("text=Select a partition >> visible=true").first.click()
+    page.locator(f"text=/^{currency}$/ >> visible=true").last.click()
+    page.keyboard.press("Escape")
+    days = page.get_by_placeholder("ex: ").last
+    days.fill(day)
+    days.press("Enter")
+    page.get_by_role("button", name="Launch 1 run").click()
+    expect(page.get_by_role("button", name="Launch 1 run")).to_have_count(0)
+
+
+def wait_for_success(page: Page) -> None:
+    """Watch the runs until the one launched has ended well."""
+    page.goto("/runs")
+    expect(page.get_by_text(re.compile("^(Success|Failure)$")).first).to_be_visible(timeout=2 * STEP_MS)
+    expect(page.get_by_text("Failure", exact=True)).to_have_count(0)
+
+
+def see_partition(page: Page, *, rows: int, screenshots: Path) -> None:
+    """Find the counts and the picture on the partition's page."""
+    page.goto(f"/assets/klines?view=partitions&partition=BTCUSDT%7C{DAY}")
+    row_count = page.locator("tr").filter(has_text="dagster/row_count")
+    expect(row_count).to_contain_text(str(rows))
+    expect(page.locator("tr").filter(has_text="missing_klines")).to_contain_text(str(24 * 60 - rows))
+    page.screenshot(path=screenshots / "partition.png")
+    page.locator("tr").filter(has_text="picture").get_by_text("[Show Markdown]").click()
+    picture = page.locator('img[src^="data:image/png;base64,"]')
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.naturalWidth") == 900
+    page.wait_for_timeout(SETTLE_MS)
+    page.screenshot(path=screenshots / "picture.png")
+
+
+def rows_recorded(exchange: str, currency: str) -> int:
+    """Klines of the day the exchange holds, asked of it in two pages."""
+    asked = {"symbol": currency, "interval": "1m", "limit": 1000}
+    halves = [(DAY_MS, DAY_MS + HALF_DAY_MS - 1), (DAY_MS + HALF_DAY_MS, DAY_MS + 2 * HALF_DAY_MS - 1)]
+    pages = [
+        requests.get(
+            f"{exchange}/api/v3/klines", params=asked | {"startTime": first, "endTime": last}, timeout=10
+        ).json()
+        for first, last in halves
+    ]
+    return sum(map(len, pages))
