@@ -13,7 +13,7 @@ import polars as pl
 from cryptobot_assets.partitions import Partitions
 
 MOST_COUNTED = 120
-MOST_PICTURES = 20
+MOST_PICTURES = 10
 KEY_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m-01"}
 ROWS = "rows"
 ROW_COUNT = "dagster/row_count"

@@ -10,7 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-MOST_POINTS = 4_000
+MOST_POINTS = 2_000
+MARGINS = {"left": 0.85, "right": 0.2, "bottom": 0.55, "top": 0.35}
+"""Inches around the axes, room for their labels."""
+
 BLUE, ORANGE, GREY, GREEN = "#2563eb", "#ea580c", "#64748b", "#15803d"
 
 
@@ -19,17 +22,27 @@ def as_markdown(png: bytes, title: str) -> str:
     return f"![{title}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
-def draw(paint: Callable[[Figure], None], *, width: float = 9.0, height: float = 3.6) -> bytes:
-    """PNG bytes of what `paint` draws on a fresh figure."""
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=100)
+def draw(
+    paint: Callable[[Figure], None], *, width: float = 9.0, height: float = 3.6, left: float = MARGINS["left"]
+) -> bytes:
+    """PNG bytes of what `paint` draws on a fresh figure; sizes in inches."""
+    figure = Figure(figsize=(width, height), dpi=100)
     paint(figure)
+    # Fixed margins: measuring every label to lay the figure out costs more than drawing it.
+    figure.subplots_adjust(
+        left=left / width,
+        right=1 - MARGINS["right"] / width,
+        bottom=MARGINS["bottom"] / height,
+        top=1 - MARGINS["top"] / height,
+        hspace=0.12,
+    )
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 
 def _dated(axes: Axes) -> None:
-    locator = AutoDateLocator()
+    locator = AutoDateLocator(maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.grid(alpha=0.25)
@@ -56,7 +69,7 @@ def kline_picture(klines: pl.DataFrame) -> str:
         price.set(ylabel="close (quote)", title=title)
         volume.fill_between(_times(shown), shown["volume"].to_numpy(), color=GREY, linewidth=0)
         volume.set(ylabel="volume (base)", xlabel="time (UTC)")
-        _dated(price)
+        price.grid(alpha=0.25)
         _dated(volume)
 
     return as_markdown(draw(paint), title)
@@ -77,7 +90,7 @@ def indicator_picture(indicators: pl.DataFrame) -> str:
             averages.plot(_times(shown), shown[name], color=colour, linewidth=0.8, label=name)
         averages.set(ylabel="share of close", xlabel="time (UTC)")
         averages.legend(fontsize=8, loc="upper left", ncols=3)
-        _dated(scaled)
+        scaled.grid(alpha=0.25)
         _dated(averages)
 
     return as_markdown(draw(paint), title)
@@ -127,7 +140,7 @@ def importance_picture(importance: dict[str, float], title: str) -> bytes:
         axes.set(title=title, xlabel="importance (share)")
         axes.grid(alpha=0.25, axis="x")
 
-    return draw(paint, width=6.5, height=4.2)
+    return draw(paint, width=6.5, height=4.2, left=1.6)
 
 
 def equity_picture(curves: dict[str, tuple[np.datetime64, np.ndarray]], control: np.ndarray | None) -> bytes:
