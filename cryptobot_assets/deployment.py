@@ -13,6 +13,8 @@ import json
 import logging
 import os
 import re
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +50,7 @@ concurrency:
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 PROCESS_TAG = "cryptobot/pid"
+STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 OUR_ERROR = re.compile(r"^cryptobot_assets\.[\w.]+: ")
 """What Dagster puts before the message of an error of ours, which speaks for itself."""
 
@@ -92,7 +95,7 @@ class Deployment:
         held = {**(self.definitions.resources or {}), **(resources or {})}
         # The job under which the UI launches assets: a run of it is shown by its assets.
         job = dg.Definitions(assets=self.definitions.assets, resources=held).resolve_implicit_global_asset_job_def()
-        try:
+        with interruptible():
             result = job.execute_in_process(
                 asset_selection=[dg.AssetKey(name) for name in assets],
                 instance=self.instance,
@@ -101,8 +104,6 @@ class Deployment:
                 run_config=QUIET,
                 raise_on_error=False,
             )
-        except DagsterExecutionInterruptedError as error:
-            raise KeyboardInterrupt from error
         if not result.success:
             raise _first_cause(result)
 
@@ -115,6 +116,31 @@ class Deployment:
                 self.instance.report_run_failed(run, "the command that ran this was killed")
                 closed += 1
         return closed
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn a signal to stop during a run into `KeyboardInterrupt`, at the latest when the run has ended.
+
+    Dagster has handlers of its own during a run and forgets a signal that comes while it records
+    events; the wakeup file descriptor is told of every one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield
+    except DagsterExecutionInterruptedError as error:
+        raise KeyboardInterrupt from error
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            came = pipe.read()
+    if STOP_SIGNALS.intersection(came):
+        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -198,11 +224,11 @@ def _first_cause(result: dg.ExecuteInProcessResult) -> RunFailed:
     for event in result.all_events:
         if not event.is_step_failure:
             continue
-        error = event.step_failure_data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
-        message = error.message.strip().splitlines()[0] if error else "no reason given"
-        failure = RunFailed(f"{event.step_key}: {OUR_ERROR.sub('', message)}")
-        failure.add_note(str(event.step_failure_data.error))
+        chain = [event.step_failure_data.error]
+        while chain[-1].cause is not None:
+            chain.append(chain[-1].cause)
+        told = next((error for error in chain if OUR_ERROR.match(error.message)), chain[-1])
+        failure = RunFailed(f"{event.step_key}: {OUR_ERROR.sub('', told.message.strip().splitlines()[0])}")
+        failure.add_note(str(chain[0]))
         return failure
     return RunFailed("the run failed before its first step")

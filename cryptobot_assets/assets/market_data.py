@@ -1,5 +1,7 @@
 """Market data: klines as the exchange recorded them, and the gaps it left."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import dagster as dg
@@ -9,6 +11,7 @@ from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.assets.pictures import kline_picture
 from cryptobot_assets.domain.gaps import find_gaps, missing_times
 from cryptobot_assets.domain.klines import KLINE_SCHEMA
+from cryptobot_assets.errors import ExchangeUnreachable, RateLimited
 from cryptobot_assets.partitions import Partitions, Span
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.exchange import Exchange
@@ -16,6 +19,8 @@ from cryptobot_assets.storage.store import GAPS, KLINES, Store
 
 BLOCK_DAYS = 90
 GROUP = "market_data"
+RETRIES = 2
+RETRY_SECONDS = 10.0
 
 
 def market_data_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
@@ -29,7 +34,6 @@ def market_data_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         kinds={"python", "deltalake"},
         owners=["team:market-data"],
         code_version="1",
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL),
         description=(
             f"Finished {interval} klines of one currency and {partitions.span_name}, as the exchange recorded "
             "them, fetched over HTTP. A row is known one interval after its time. What the exchange never "
@@ -43,18 +47,31 @@ def market_data_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
         report = PartitionReport(partitions, (ROWS, "missing_klines"))
-        for span in partitions.spans_of(context.partition_keys):
-            listed = exchange.first_time(span.currency, interval)
-            for block in partitions.blocks(span, BLOCK_DAYS):
-                rows, gaps = ingest(block, interval, listed, exchange, store, progress)
-                report.count(ROWS, block.currency, rows["time"])
-                report.count("missing_klines", block.currency, missing_times(gaps, interval))
-                report.show(block.currency, rows, kline_picture)
+        with exchange_faults_retried():
+            for span in partitions.spans_of(context.partition_keys):
+                listed = exchange.first_time(span.currency, interval)
+                for block in partitions.blocks(span, BLOCK_DAYS):
+                    rows, gaps = ingest(block, interval, listed, exchange, store, progress)
+                    report.count(ROWS, block.currency, rows["time"])
+                    report.count("missing_klines", block.currency, missing_times(gaps, interval))
+                    report.show(block.currency, rows, kline_picture)
         return dg.MaterializeResult(
             metadata={**report.attach(context), "source": exchange.market or "the exchange's REST API"}
         )
 
     return [klines]
+
+
+@contextmanager
+def exchange_faults_retried() -> Iterator[None]:
+    """Have Dagster run the step again after a fault of the exchange that may pass.
+
+    A retry policy on the asset would take Ctrl-C for a fault as well, and go on.
+    """
+    try:
+        yield
+    except (ExchangeUnreachable, RateLimited) as error:
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS) from error
 
 
 def ingest(

@@ -17,6 +17,9 @@ from cryptobot_assets.storage import mlflow_client
 from cryptobot_assets.storage.mlflow_client import mlflow
 from cryptobot_assets.storage.registry_records import RegisteredVersion, Training, algorithm_model
 
+EFFORT = ("trials", "folds")
+"""Params that a version carries as tags too, so that a report need not open its run."""
+
 
 class TrainingRun:
     """The run of one training, open; `Registry.training_run` makes and ends it."""
@@ -104,9 +107,12 @@ class TrainingRun:
                 algorithm_model(self.training.market, self.training.algorithm),
                 logged.artifact_location,
                 run_id=self.run_id,
-                tags={**self.training.identity(), "run_id": self.run_id},
+                tags={**self.training.identity(), "run_id": self.run_id, **self._effort()},
                 model_id=logged.model_id,
             )
+
+    def _effort(self) -> dict[str, str]:
+        return {name: str(value) for name, value in self.training.params.items() if name in EFFORT}
 
 
 def trial_table(trials: Sequence[TrialRecord]) -> pl.DataFrame:
