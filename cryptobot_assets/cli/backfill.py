@@ -26,7 +26,7 @@ def run_backfill(settings: Settings, currencies: tuple[str, ...], first: date, l
     with ExitStack() as stack:
         stack.enter_context(HomeLock(settings.home, "cryptobot backfill"))
         url, _ = exchange_of(settings, stack.enter_context(Supervisor()))
-        explore(url, settings.interval, currencies)
+        currencies = explore(url, settings.interval, currencies).currencies
         deployment = stack.enter_context(open_deployment(widen(settings, currencies, first, url)))
         deployment.close_abandoned_runs()
         expected = len(currencies) * int((day_start(last) + DAY - day_start(first)) / interval_delta(settings.interval))

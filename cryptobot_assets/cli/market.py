@@ -95,15 +95,20 @@ def explore(url: str, interval: str, wanted: tuple[str, ...] | None) -> LiveMark
     """
     exchange = Exchange(url)
     listed = tuple(symbol.name for symbol in exchange.symbols() if symbol.trading and symbol.quote == "USDT")
-    currencies = wanted or listed
-    for name in currencies:
-        if name not in listed:
-            raise UnknownCurrency(name, listed)
+    currencies = tuple(_listed_name(name, listed) for name in wanted) if wanted else listed
     firsts = [first for name in currencies if (first := exchange.first_time(name, interval)) is not None]
     if not firsts:
         raise UsageError(f"the exchange at {url} has no {interval} kline of {', '.join(currencies)}")
     end = exchange.last_finished(interval)
     return LiveMarket(url, currencies, min(firsts).date(), (end - timedelta(microseconds=1)).date())
+
+
+def _listed_name(name: str, listed: tuple[str, ...]) -> str:
+    """The symbol meant: `BTC` is short for `BTCUSDT`."""
+    for symbol in (name, f"{name}USDT"):
+        if symbol in listed:
+            return symbol
+    raise UnknownCurrency(name, listed)
 
 
 def require_same_market(held: HomeProfile | None, plan: MarketPlan, home: Path) -> None:

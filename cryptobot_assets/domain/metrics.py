@@ -169,9 +169,12 @@ def _mean_correlation(rows: pl.DataFrame, interval: str) -> float:
     if not hourly.height or hourly.width < 2:
         return 1.0
     labels = hourly.to_numpy()
-    centred = labels - np.nanmean(labels, axis=0)
     deviation = np.nanstd(labels, axis=0)
-    standard = np.nan_to_num(centred / np.where(deviation > 0, deviation, np.nan))
-    count = standard.shape[1]
-    square_of_mean = float(np.mean(standard.mean(axis=1) ** 2))
-    return min(max((count * square_of_mean - 1) / (count - 1), 0.0), 1.0)
+    standard = (labels - np.nanmean(labels, axis=0)) / np.where(deviation > 0, deviation, np.nan)
+    known = np.isfinite(standard).astype(float)
+    together = known.T @ known
+    products = np.nan_to_num(standard).T @ np.nan_to_num(standard)
+    apart = ~np.eye(len(together), dtype=bool) & (together > 0)
+    if not apart.any():
+        return 1.0
+    return min(max(float(np.mean(products[apart] / together[apart])), 0.0), 1.0)

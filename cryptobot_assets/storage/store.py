@@ -130,3 +130,9 @@ def open_store(settings: Settings) -> Store:
         scheme = settings.lake_url.split("://")[0]
         raise UsageError(f"CRYPTOBOT_STORE_URL: a store on {scheme}:// is not available; use a directory or s3://")
     return Lake(settings.lake_url)
+
+
+def newest_times(store: Store, table: Table) -> dict[str, datetime]:
+    """Time of each currency's newest row."""
+    rows = store.query(f"SELECT currency, max({table.time}) AS newest FROM {table.name} GROUP BY currency")
+    return dict(rows.select("currency", "newest").iter_rows())
