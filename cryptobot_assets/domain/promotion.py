@@ -1,7 +1,7 @@
 """The promotion rule: which candidate may be called champion, and why.
 
-A candidate passes when its out-of-sample mean squared error is below that of predicting zero and,
-where a champion reigns, below the champion's on the same rows. The verdict always carries every
+A candidate passes when its predictions differ from row to row, its out-of-sample mean squared error
+is below that of predicting zero and, where a champion reigns, below the champion's on the same rows. The verdict always carries every
 reason, with the figures.
 """
 
@@ -35,9 +35,9 @@ class Verdict:
 def best_candidate(candidates: list[Candidate]) -> Candidate:
     """The candidate with the lowest error relative to predicting zero; ties go to the first name.
 
-    One whose error is no number comes last.
+    One that tells no currency from another comes after all that do, one whose error is no number last.
     """
-    return min(candidates, key=lambda one: (_relative_error(one), one.algorithm))
+    return min(candidates, key=lambda one: (one.ic is None, _relative_error(one), one.algorithm))
 
 
 def _relative_error(candidate: Candidate) -> float:
@@ -55,6 +55,9 @@ def judge(candidate: Candidate, champion: Candidate | None, *, control_net: floa
         control_net: net value of simply holding, quoted in the reasons, not judged.
     """
     checks = [_against_zero(candidate)]
+    if candidate.rows and candidate.ic is None:
+        told = f"{candidate.algorithm} predicts the same for every row, so it has no IC: a constant is no skill"
+        checks.append((False, told))
     if champion is not None:
         checks.append(_against_champion(candidate, champion))
     failed = [reason for passed, reason in checks if not passed]

@@ -39,6 +39,14 @@ def test_without_rows_there_is_nothing_to_pass_on():
     assert verdict.reasons == ("ridge has no out-of-sample rows yet",)
 
 
+def test_a_constant_is_no_skill_however_small_its_error():
+    verdict = judge(make_candidate(ic=None), None, control_net=None)
+    assert not verdict.promote
+    assert verdict.reasons[0].endswith("a constant is no skill")
+    informed = make_candidate("xgboost", mse=0.0011)
+    assert best_candidate([make_candidate(ic=None), informed]) == informed
+
+
 def test_returns_that_never_moved_prove_nothing():
     assert not judge(make_candidate(mse=0.0, mse_zero=0.0), None, control_net=None).promote
 
