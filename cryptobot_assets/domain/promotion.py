@@ -1,8 +1,8 @@
 """The promotion rule: which candidate may be called champion, and why.
 
 A candidate passes when its predictions differ from row to row, its out-of-sample mean squared error
-is below that of predicting zero and, where a champion reigns, below the champion's on the same rows. The verdict always carries every
-reason, with the figures.
+is below that of predicting zero and, where a champion reigns, below the champion's on the same rows.
+The verdict always carries every reason, with the figures.
 """
 
 from __future__ import annotations
