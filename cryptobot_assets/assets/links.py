@@ -7,10 +7,13 @@ import dagster as dg
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 
+MODEL_TRAINING = "workflowType=machine_learning"  # else MLflow opens among its pages about chats
+
 
 def registry_page(settings: Settings, version: RegisteredVersion) -> dg.UrlMetadataValue:
     """MLflow's page of a version: on the tracking server the settings name, else on that of `cryptobot up`."""
-    return dg.MetadataValue.url(f"{mlflow_address(settings)}/#/models/{version.name}/versions/{version.version}")
+    page = f"{mlflow_address(settings)}/#/models/{version.name}/versions/{version.version}"
+    return dg.MetadataValue.url(f"{page}?{MODEL_TRAINING}")
 
 
 def mlflow_address(settings: Settings) -> str:
