@@ -21,7 +21,7 @@ from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.processes import Child, Supervisor, free_port
 from cryptobot_assets.settings import Settings
 
-pytestmark = [pytest.mark.browser, pytest.mark.platform]
+pytestmark = [pytest.mark.browser, pytest.mark.platform, pytest.mark.timeout(600)]
 
 DAY = "2025-01-02"
 DAY_MS = 1_735_776_000_000
@@ -34,6 +34,7 @@ CHROMIUM_FLAGS = (
     "--disable-sync",
 )
 STEP_MS = 60_000
+START_SECONDS = 200
 SETTLE_MS = 500  # of an animation, before a screenshot
 PORTS = (
     "CRYPTOBOT_WEBSERVER_PORT",
@@ -54,7 +55,7 @@ class Platform:
 
     def wait_until_everything_is_up(self) -> None:
         """Return when the last service has answered; the browser need not wait for it."""
-        deadline = time.monotonic() + STEP_MS / 1_000
+        deadline = time.monotonic() + START_SECONDS
         while "Everything is up" not in self.up.output():
             assert self.up.is_alive(), self.up.output()
             assert time.monotonic() < deadline, self.up.output()
@@ -91,7 +92,7 @@ def platform(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             env=environment(home, url),
             log_path=logs / "up.log",
             ready=re.compile(r"^Dagster daemon", re.MULTILINE),
-            timeout_seconds=200,
+            timeout_seconds=START_SECONDS,
             grace_seconds=30,
         )
         dagster = re.search(r"^Dagster +(http://\S+)$", up.output(), re.MULTILINE)
