@@ -68,7 +68,7 @@ def kline_picture(klines: pl.DataFrame) -> str:
         price.plot(_times(shown), shown["close"], color=BLUE, linewidth=0.8)
         price.set(ylabel="close (quote)", title=title)
         volume.fill_between(_times(shown), shown["volume"].to_numpy(), color=GREY, linewidth=0)
-        volume.set(ylabel="volume (base)", xlabel="time (UTC)")
+        volume.set(ylabel="volume\n(base)", xlabel="time (UTC)")
         price.grid(alpha=0.25)
         _dated(volume)
 

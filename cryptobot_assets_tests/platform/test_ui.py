@@ -197,7 +197,7 @@ def materialize(page: Page, asset: str, *, currency: str, day: str) -> None:
     days.fill(day)
     days.press("Enter")
     page.get_by_role("button", name="Launch 1 run").click()
-    expect(page.get_by_role("button", name="Launch 1 run")).to_have_count(0)
+    expect(page.get_by_text("Launch runs to materialize")).to_have_count(0)
 
 
 def wait_for_success(page: Page) -> None:
