@@ -5,6 +5,7 @@ CryptobotError
 │   ├── UnknownCurrency      pick one of the close matches
 │   └── HomeConflict         use another home, or the same market as before
 ├── BadKlines                fix or drop the offending klines; nothing was stored
+├── BadArchive               nothing: the same klines are read elsewhere, and that is recorded
 ├── NotEnoughHistory         ingest more days, or ask for fewer folds
 ├── ExchangeError            the exchange refused: read its code
 │   ├── ExchangeUnreachable  start it, or correct its address
@@ -45,6 +46,10 @@ class HomeConflict(UsageError):
 
 class BadKlines(CryptobotError):
     """Klines that break the kline contract; nothing of the batch was stored."""
+
+
+class BadArchive(CryptobotError):
+    """An archive file that is not published, not to be had, or not to be believed."""
 
 
 class NotEnoughHistory(CryptobotError):

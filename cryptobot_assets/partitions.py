@@ -12,19 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from cryptobot_assets.domain.intervals import day_start, parse_day
+from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.settings import Settings
 
 POOLED_MARKET = "ALL"
 LOOKBACK_DAYS = 28
-
-
-@dataclass(frozen=True)
-class Span:
-    """One currency over [start, end), whole partitions."""
-
-    currency: str
-    start: datetime
-    end: datetime
 
 
 @dataclass(frozen=True)

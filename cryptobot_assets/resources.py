@@ -6,19 +6,22 @@ import dagster as dg
 
 from cryptobot_assets.progress import Progress, Silent
 from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.archive import Archive
 from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.history import History
 from cryptobot_assets.storage.metadata import metadata_urls
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import Store, open_store
 
 
-class ExchangeResource(dg.ConfigurableResource[Exchange]):
-    """The exchange's REST market data."""
+class HistoryResource(dg.ConfigurableResource[History]):
+    """The exchange's klines: its REST market data and, unless None, its archives."""
 
-    url: str
+    exchange_url: str
+    archive_url: str | None
 
-    def create_resource(self, context: dg.InitResourceContext) -> Exchange:
-        return Exchange(self.url)
+    def create_resource(self, context: dg.InitResourceContext) -> History:
+        return History(Exchange(self.exchange_url), Archive(self.archive_url) if self.archive_url else None)
 
 
 class StoreResource(dg.ConfigurableResource[Store]):
@@ -55,7 +58,7 @@ def open_registry(settings: Settings) -> Registry:
 def make_resources(settings: Settings) -> dict[str, Any]:
     """The resources of one deployment."""
     return {
-        "exchange": ExchangeResource(url=settings.exchange_url),
+        "history": HistoryResource(exchange_url=settings.exchange_url, archive_url=settings.archive_address),
         "store": StoreResource(home=str(settings.home)),
         "registry": RegistryResource(home=str(settings.home)),
         "progress": ProgressResource(),

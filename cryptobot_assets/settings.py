@@ -22,6 +22,9 @@ DEFAULT_CURRENCIES = (
     "BTCUSDT", "ETHUSDT", "BNBUSDT", "XRPUSDT", "SOLUSDT",
     "ADAUSDT", "DOGEUSDT", "LTCUSDT", "LINKUSDT", "TRXUSDT",
 )  # fmt: skip
+EXCHANGE_URL = "https://data-api.binance.vision"
+ARCHIVE_URL = "https://data.binance.vision"
+NO_ARCHIVE = "none"
 CURRENCY_PATTERN = re.compile(r"^[A-Z0-9]{2,30}$")
 HOME_PROFILE = "home.json"
 
@@ -59,8 +62,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CRYPTOBOT_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(Path(".cryptobot"), description="where embedded state lives")
-    exchange_url: str = Field("https://data-api.binance.vision", description="REST market data")
-    archive_url: str = Field("https://data.binance.vision", description="bulk archives")
+    exchange_url: str = Field(EXCHANGE_URL, description="REST market data")
+    archive_url: str = Field(
+        ARCHIVE_URL,
+        description="bulk archives of the exchange; `none`, the default beside another exchange_url, means REST alone",
+    )
     store_url: str = Field("", description="a directory or s3://bucket/prefix; empty means `lake` under the home")
     currencies: Annotated[tuple[str, ...], NoDecode] = Field(
         DEFAULT_CURRENCIES, description="comma list, or `all` for every USDT symbol trading"
@@ -131,6 +137,19 @@ class Settings(BaseSettings):
         if not values.get("partition"):
             values["partition"] = "month" if values.get("interval") == "1h" else "day"
         return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_archive(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Archives of one exchange never fill the holes of another's klines."""
+        other = values.get("exchange_url", EXCHANGE_URL).rstrip("/") != EXCHANGE_URL
+        values.setdefault("archive_url", NO_ARCHIVE if other else ARCHIVE_URL)
+        return values
+
+    @property
+    def archive_address(self) -> str | None:
+        """Where the archives are, None where klines come over REST alone."""
+        return None if self.archive_url == NO_ARCHIVE else self.archive_url
 
     @property
     def lake_url(self) -> str:

@@ -39,7 +39,7 @@ HOMES = {
     "scipy": ("domain/indicators.py",),
     "deltalake": ("storage/lake.py",),
     "duckdb": ("storage/lake.py",),
-    "requests": ("storage/exchange.py", "storage/mlflow_client.py", "processes.py", "cli/"),
+    "requests": ("storage/http.py", "storage/mlflow_client.py", "processes.py", "cli/"),
     "mlflow": ("storage/mlflow_client.py",),
     "psycopg2": ("storage/",),
     "sqlalchemy": ("storage/",),

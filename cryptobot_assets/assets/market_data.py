@@ -1,8 +1,7 @@
 """Market data: klines as the exchange recorded them, and the gaps it left."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import closing, contextmanager
 
 import dagster as dg
 import polars as pl
@@ -10,13 +9,15 @@ import polars as pl
 from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.assets.pictures import kline_picture
 from cryptobot_assets.domain.gaps import find_gaps, missing_times
-from cryptobot_assets.domain.klines import KLINE_SCHEMA
+from cryptobot_assets.domain.sources import month_blocks
 from cryptobot_assets.errors import ExchangeUnreachable, RateLimited
-from cryptobot_assets.partitions import Partitions, Span
+from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.progress import Progress
-from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.history import Fetched, History
 from cryptobot_assets.storage.store import GAPS, KLINES, Store
 
+ARCHIVED_ROWS = "rows_from_archives"
+MOST_FALLBACKS_TOLD = 20
 BLOCK_DAYS = 90
 GROUP = "market_data"
 RETRIES = 2
@@ -36,28 +37,32 @@ def market_data_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         code_version="1",
         description=(
             f"Finished {interval} klines of one currency and {partitions.span_name}, as the exchange recorded "
-            "them, fetched over HTTP. A row is known one interval after its time. What the exchange never "
-            "recorded is a gap, never an invented row."
+            "them: what is past from its archives, the newest over REST. A row is known one interval after its "
+            "time. What the exchange never recorded is a gap, never an invented row. Materializing again reads "
+            "again, archives that were replaced meanwhile included."
         ),
     )
     def klines(
         context: dg.AssetExecutionContext,
-        exchange: dg.ResourceParam[Exchange],
+        history: dg.ResourceParam[History],
         store: dg.ResourceParam[Store],
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
-        report = PartitionReport(partitions, (ROWS, "missing_klines"))
-        with exchange_faults_retried():
-            for span in partitions.spans_of(context.partition_keys):
-                listed = exchange.first_time(span.currency, interval)
-                for block in partitions.blocks(span, BLOCK_DAYS):
-                    rows, gaps = ingest(block, interval, listed, exchange, store, progress)
-                    report.count(ROWS, block.currency, rows["time"])
-                    report.count("missing_klines", block.currency, missing_times(gaps, interval))
-                    report.show(block.currency, rows, kline_picture)
-        return dg.MaterializeResult(
-            metadata={**report.attach(context), "source": exchange.market or "the exchange's REST API"}
-        )
+        report = PartitionReport(partitions, (ROWS, ARCHIVED_ROWS, "missing_klines"))
+        spans = partitions.spans_of(context.partition_keys)
+        blocks = (block for span in spans for block in month_blocks(span, BLOCK_DAYS))
+        fallbacks: list[str] = []
+        with exchange_faults_retried(), closing(history.fetch(blocks, interval, progress)) as fetched:
+            for block in fetched:
+                currency, rows = block.span.currency, block.rows
+                gaps = store_klines(block, interval, store)
+                report.count(ROWS, currency, rows["time"])
+                report.count(ARCHIVED_ROWS, currency, rows.filter(pl.col("source") == "archive")["time"])
+                report.count("missing_klines", currency, missing_times(gaps, interval))
+                report.show(currency, rows, kline_picture)
+                fallbacks += block.fallbacks
+        figures = {**report.attach(context), "source": history.title}
+        return dg.MaterializeResult(metadata={**figures, **told_fallbacks(fallbacks)})
 
     return [klines]
 
@@ -74,22 +79,23 @@ def exchange_faults_retried() -> Iterator[None]:
         raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS) from error
 
 
-def ingest(
-    block: Span, interval: str, listed: datetime | None, exchange: Exchange, store: Store, progress: Progress
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Fetch and store one block; returns its klines and gaps.
+def store_klines(block: Fetched, interval: str, store: Store) -> pl.DataFrame:
+    """Store a block's klines and gaps in place of what was there; returns the gaps."""
+    span, rows = block.span, block.rows
+    store.replace(KLINES, rows, start=span.start, end=span.end, currency=span.currency)
+    gaps = find_gaps(span.currency, rows["time"], interval, block.start, block.end)
+    store.replace(GAPS, gaps, start=span.start, end=span.end, currency=span.currency)
+    return gaps
 
-    Args:
-        listed: open time of the currency's first kline ever; nothing before it is a gap.
-    """
-    pages = []
-    for page in exchange.klines(block.currency, interval, block.start, block.end):
-        pages.append(page)
-        progress.advance("ingest", rows=page.height, note=block.currency)
-    rows = pl.concat(pages) if pages else pl.DataFrame(schema=KLINE_SCHEMA)
-    store.replace(KLINES, rows, start=block.start, end=block.end, currency=block.currency)
-    expected_end = min(block.end, exchange.last_finished(interval))
-    expected_start = max(block.start, listed) if listed is not None else expected_end
-    gaps = find_gaps(block.currency, rows["time"], interval, expected_start, max(expected_start, expected_end))
-    store.replace(GAPS, gaps, start=block.start, end=block.end, currency=block.currency)
-    return rows, gaps
+
+def told_fallbacks(fallbacks: list[str]) -> dict[str, object]:
+    """How many archive files of a run had to be read elsewhere and, of the first of them, why."""
+    if not fallbacks:
+        return {}
+    told = [f"- {line}" for line in fallbacks[:MOST_FALLBACKS_TOLD]]
+    if len(fallbacks) > len(told):
+        told.append(f"- and {len(fallbacks) - len(told)} more")
+    return {
+        "archive_fallbacks_of_the_run": len(fallbacks),
+        "archive_fallbacks": dg.MetadataValue.md("\n".join(told)),
+    }

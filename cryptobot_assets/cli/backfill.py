@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from datetime import UTC, date, datetime
 
 from cryptobot_assets.cli.console import Stage, say
-from cryptobot_assets.cli.market import exchange_of, explore
+from cryptobot_assets.cli.market import archive_beside, exchange_of, explore
 from cryptobot_assets.cli.ranges import missing_ranges
 from cryptobot_assets.deployment import HomeProfile, open_deployment, read_profile, write_profile
 from cryptobot_assets.domain.intervals import DAY, day_start, interval_delta
@@ -45,10 +45,11 @@ def widen(settings: Settings, currencies: tuple[str, ...], first: date, url: str
     held = read_profile(settings.home)
     universe = () if settings.currencies == ("all",) else settings.currencies
     widened = Settings.load(
-        **settings.model_dump(exclude={"currencies", "start_day", "exchange_url"}),
+        **settings.model_dump(exclude={"currencies", "start_day", "exchange_url", "archive_url"}),
         currencies=",".join(dict.fromkeys((*universe, *currencies))),
         start_day=min(settings.start_day, first),
         exchange_url=url,
+        archive_url=archive_beside(settings, url),
     )
     write_profile(
         widened.home,

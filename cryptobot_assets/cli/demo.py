@@ -35,7 +35,7 @@ from cryptobot_assets.processes import Supervisor
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.report import data_report, market_report
 from cryptobot_assets.resources import open_registry
-from cryptobot_assets.settings import Settings
+from cryptobot_assets.settings import NO_ARCHIVE, Settings
 from cryptobot_assets.storage.store import open_store
 
 
@@ -129,12 +129,15 @@ def adopt(settings: Settings, plan: DemoPlan, live: LiveMarket) -> Settings:
     """The settings of the market that answers, kept in the home for later commands."""
     interval = plan.market.interval
     adopted = Settings.load(
-        **settings.model_dump(exclude={"currencies", "interval", "partition", "start_day", "exchange_url"}),
+        **settings.model_dump(
+            exclude={"currencies", "interval", "partition", "start_day", "exchange_url", "archive_url"}
+        ),
         currencies=",".join(live.currencies),
         interval=interval,
         partition="month" if interval == "1h" else "day",
         start_day=live.first_day,
         exchange_url=live.url,
+        archive_url=NO_ARCHIVE,
     )
     profile = HomeProfile(
         interval=interval,

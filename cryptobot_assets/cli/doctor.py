@@ -7,13 +7,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from cryptobot_assets.cli.console import say
-from cryptobot_assets.cli.market import exchange_of, explore
+from cryptobot_assets.cli.market import archive_beside, exchange_of, explore
 from cryptobot_assets.deployment import deployment_environment
 from cryptobot_assets.errors import CryptobotError, StoreError
 from cryptobot_assets.home import require_writable_home
 from cryptobot_assets.processes import Supervisor
 from cryptobot_assets.resources import open_registry
-from cryptobot_assets.settings import Settings
+from cryptobot_assets.settings import NO_ARCHIVE, Settings
 from cryptobot_assets.storage.metadata import release_metadata
 from cryptobot_assets.storage.store import KLINES, open_store
 
@@ -69,7 +69,9 @@ def _exchange(settings: Settings, stack: ExitStack) -> str:
     url, title = exchange_of(settings, stack.enter_context(Supervisor()))
     wanted = None if settings.currencies == ("all",) else settings.currencies
     live = explore(url, settings.interval, wanted)
-    return f"{url} ({title}), {len(live.currencies)} currencies, newest finished day {live.last_day}"
+    archive = archive_beside(settings, url)
+    history = "REST alone" if archive == NO_ARCHIVE else f"archives at {archive}"
+    return f"{url} ({title}), {len(live.currencies)} currencies, newest finished day {live.last_day}; {history}"
 
 
 def _metadata(settings: Settings) -> str:

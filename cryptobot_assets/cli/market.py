@@ -13,7 +13,7 @@ from typing import Any
 from cryptobot_assets.deployment import HomeProfile, read_profile
 from cryptobot_assets.errors import HomeConflict, ProcessError, UnknownCurrency, UsageError
 from cryptobot_assets.processes import Supervisor
-from cryptobot_assets.settings import Settings
+from cryptobot_assets.settings import NO_ARCHIVE, Settings
 from cryptobot_assets.storage.exchange import Exchange
 
 READY = re.compile(r"^exchange: (?P<what>.*), on (?P<url>http://\S+)$", re.MULTILINE)
@@ -143,6 +143,11 @@ def exchange_of(settings: Settings, supervisor: Supervisor, *, port: int = 0) ->
             "set CRYPTOBOT_HOME to another directory"
         )
     return settings.exchange_url, plan.title
+
+
+def archive_beside(settings: Settings, url: str) -> str:
+    """Setting of the archive that belongs to the exchange at `url`; a market started here is read over REST."""
+    return settings.archive_url if url == settings.exchange_url else NO_ARCHIVE
 
 
 def spread_cutoffs(first: date, last: date, count: int) -> list[datetime]:

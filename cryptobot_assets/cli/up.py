@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from cryptobot_assets.cli.console import say
-from cryptobot_assets.cli.market import exchange_of
+from cryptobot_assets.cli.market import archive_beside, exchange_of
 from cryptobot_assets.deployment import deployment_environment
 from cryptobot_assets.home import require_writable_home
 from cryptobot_assets.processes import Supervisor, free_port, require_free_port
@@ -31,6 +31,7 @@ def run_up(settings: Settings) -> None:
         with Supervisor() as supervisor:
             url, title = exchange_of(settings, supervisor, port=free_port())
             environment["CRYPTOBOT_EXCHANGE_URL"] = url
+            environment["CRYPTOBOT_ARCHIVE_URL"] = archive_beside(settings, url)
             say(f"{'Exchange':<20}{url} ({title})")
             _start_services(settings, supervisor, environment, ports, home / "logs")
             say("Everything is up. Ctrl-C stops it.")

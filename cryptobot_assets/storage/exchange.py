@@ -1,29 +1,26 @@
-"""The exchange's REST market data, fetched politely. The one home of requests.
+"""The exchange's REST market data, fetched politely.
 
 Weight is counted as the exchange reports it and requests pause before the limit is reached, so
-that 429 is the exception; when it comes all the same, `Retry-After` is obeyed. Faults of the
-network and answers that cannot be read are tried again with growing pauses; an error the exchange
-means (an unknown symbol, say) is raised at once.
+that 429 is the exception; faults, and what is asked again, are the business of `storage/http.py`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
 
 import msgspec
 import polars as pl
-import requests
 
 from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.domain.klines import KLINE_SCHEMA, require_klines
-from cryptobot_assets.errors import BadKlines, ExchangeError, ExchangeUnreachable, RateLimited
+from cryptobot_assets.domain.sources import REST_PAGE_ROWS
+from cryptobot_assets.errors import BadKlines
+from cryptobot_assets.storage.http import Http
 
-PAGE_ROWS = 1000
 WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 MARKET_HEADER = "X-Exchange-Market"
 WEIGHT_SHARE = 0.9
@@ -86,18 +83,16 @@ class Exchange:
         retries: int = 6,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.url = url.rstrip("/")
-        self._timeout = timeout_seconds
-        self._retries = retries
+        self._http = Http(url, timeout_seconds=timeout_seconds, retries=retries, sleep=sleep, heard=self._heard)
+        self.url = self._http.url
         self._sleep = sleep
-        self._session = requests.Session()
         self._weight_limit: int | None = None
         self.market = ""
         """What the server says of its market (`simulated ...`, `replay ...`); empty for the real exchange."""
 
     def server_time(self) -> datetime:
         """The exchange's clock: klines that end after it are unfinished."""
-        answer = self._get("/api/v3/time", {}, decode=_CLOCK.decode)
+        answer = self._http.get("/api/v3/time", {}, decode=_CLOCK.decode)
         return datetime.fromtimestamp(answer.serverTime / 1000, UTC)
 
     def last_finished(self, interval: str) -> datetime:
@@ -109,7 +104,7 @@ class Exchange:
 
     def symbols(self) -> list[Symbol]:
         """Every symbol the exchange lists; reads the weight limit on the way."""
-        answer = self._get("/api/v3/exchangeInfo", {}, decode=_LISTING.decode)
+        answer = self._http.get("/api/v3/exchangeInfo", {}, decode=_LISTING.decode)
         for limit in answer.rateLimits:
             if limit.rateLimitType == "REQUEST_WEIGHT" and limit.interval == "MINUTE":
                 self._weight_limit = limit.limit // limit.intervalNum
@@ -136,21 +131,21 @@ class Exchange:
         cursor = start
         while cursor < stop:
             first, last = _milliseconds(cursor), _milliseconds(stop) - 1
-            rows = self._page(currency, interval, first, last, limit=PAGE_ROWS)
+            rows = self._page(currency, interval, first, last, limit=REST_PAGE_ROWS)
             if not rows:
                 return
             _require_order(currency, rows, first, last)
             page = self._to_frame(currency, interval, rows)
             yield page
             cursor = page["time"][-1] + step
-            if len(rows) < PAGE_ROWS:
+            if len(rows) < REST_PAGE_ROWS:
                 return
 
     def _page(self, currency: str, interval: str, start: int, end: int | None, *, limit: int) -> list[Row]:
         query = {"symbol": currency, "interval": interval, "startTime": start, "limit": limit}
         if end is not None:
             query["endTime"] = end
-        return self._get("/api/v3/klines", query, decode=_ROWS.decode)
+        return self._http.get("/api/v3/klines", query, decode=_ROWS.decode)
 
     def _to_frame(self, currency: str, interval: str, rows: list[Row]) -> pl.DataFrame:
         opened, opens, highs, lows, closes, volumes, _, quotes, trades, *_ = zip(*rows, strict=True)
@@ -170,55 +165,13 @@ class Exchange:
             raise BadKlines(f"the exchange sent a price of {currency} that is no number") from error
         return require_klines(typed.select(list(KLINE_SCHEMA)), interval)
 
-    def _get(self, path: str, query: dict[str, Any], *, decode: Callable[[bytes], Any]) -> Any:
-        for attempt in range(self._retries + 1):
-            last = attempt == self._retries
-            try:
-                return decode(self._once(path, query))
-            except RateLimited as error:
-                if last:
-                    raise
-                self._sleep(error.retry_after_seconds)
-            except (requests.RequestException, msgspec.DecodeError, _Passing) as error:
-                if last:
-                    raise ExchangeUnreachable(f"exchange {self.url} gave no usable answer: {_cause(error)}") from error
-                self._sleep(min(0.2 * 2**attempt, 30.0))
-        raise AssertionError("unreachable")
-
-    def _once(self, path: str, query: dict[str, Any]) -> bytes:
-        answer = self._session.get(self.url + path, params=query, timeout=self._timeout)
-        self.market = answer.headers.get(MARKET_HEADER, "")
-        if answer.status_code in (418, 429):
-            wait = _seconds(answer.headers.get("Retry-After", ""))
-            raise RateLimited(
-                f"exchange {self.url} asks to wait {wait:g} s (HTTP {answer.status_code})",
-                status=answer.status_code,
-                retry_after_seconds=wait,
-            )
-        if answer.status_code >= 500:
-            raise _Passing(f"HTTP {answer.status_code}")
-        if answer.status_code >= 400:
-            raise _meant_error(self.url, path, query, answer)
-        self._keep_under_limit(int(answer.headers.get(WEIGHT_HEADER, "0")))
-        return answer.content
+    def _heard(self, headers: Mapping[str, str]) -> None:
+        self.market = headers.get(MARKET_HEADER, "")
+        self._keep_under_limit(int(headers.get(WEIGHT_HEADER, "0")))
 
     def _keep_under_limit(self, used: int) -> None:
         if self._weight_limit is not None and used >= WEIGHT_SHARE * self._weight_limit:
             self._sleep(60.0 - time.time() % 60.0 + 0.1)
-
-
-class _Passing(Exception):
-    """A fault of the server that may pass."""
-
-
-def _meant_error(url: str, path: str, query: dict[str, Any], answer: requests.Response) -> ExchangeError:
-    try:
-        body = msgspec.json.decode(answer.content)
-        code, message = int(body["code"]), str(body["msg"])
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
-        code, message = None, f"HTTP {answer.status_code}"
-    subject = f" for {query['symbol']}" if "symbol" in query else ""
-    return ExchangeError(f"exchange {url}{path}{subject}: {message}", status=answer.status_code, code=code)
 
 
 def _require_order(currency: str, rows: list[Row], first: int, last: int) -> None:
@@ -227,18 +180,5 @@ def _require_order(currency: str, rows: list[Row], first: int, last: int) -> Non
         raise BadKlines(f"the exchange sent klines of {currency} out of order, twice, or outside the range asked for")
 
 
-def _seconds(text: str) -> float:
-    """Seconds to wait as a header gives them; 1 when it gives none."""
-    return float(text) if text.isdecimal() else 1.0
-
-
 def _milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
-
-
-def _cause(error: Exception) -> str:
-    if isinstance(error, requests.ConnectionError):
-        return "nothing answers there"
-    if isinstance(error, requests.Timeout):
-        return "it did not answer in time"
-    return str(error).splitlines()[0]
