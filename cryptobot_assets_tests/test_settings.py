@@ -42,6 +42,20 @@ def test_the_defaults_are_those_of_the_contract(monkeypatch: pytest.MonkeyPatch,
     assert (settings.api_key, settings.mlflow_tracking_uri, settings.algorithms) == (None, None, ())
 
 
+def test_archives_of_another_exchange_are_never_read(monkeypatch: pytest.MonkeyPatch):
+    assert Settings.load().archive_address == "https://data.binance.vision"
+    monkeypatch.setenv("CRYPTOBOT_EXCHANGE_URL", "https://data-api.binance.vision/")
+    assert Settings.load().archive_address == "https://data.binance.vision"
+    monkeypatch.setenv("CRYPTOBOT_EXCHANGE_URL", "http://127.0.0.1:9000")
+    assert Settings.load().archive_address is None
+    assert Settings.load(**Settings.load().model_dump(exclude={"exchange_url"})).archive_address is None
+    monkeypatch.setenv("CRYPTOBOT_ARCHIVE_URL", "http://127.0.0.1:9000")
+    assert Settings.load().archive_address == "http://127.0.0.1:9000"
+    monkeypatch.delenv("CRYPTOBOT_EXCHANGE_URL")
+    monkeypatch.setenv("CRYPTOBOT_ARCHIVE_URL", "none")
+    assert Settings.load().archive_address is None
+
+
 def test_the_environment_wins_over_the_home_and_the_home_over_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     remember(tmp_path, interval="1h", currencies=["ADAUSDT"], start_day="2024-03-01", market="replay of a file")
     remembered = Settings.load()

@@ -195,6 +195,8 @@ def parse_klines(text: bytes, currency: str, interval: str, source: Source) -> p
         source=pl.lit("archive"),
     )
     klines = require_klines(typed, interval)
-    if klines.height and (klines["time"][0] < source.start or klines["time"][-1] >= source.end):
+    if klines.is_empty():
+        raise BadKlines("no kline in it")
+    if klines["time"][0] < source.start or klines["time"][-1] >= source.end:
         raise BadKlines("rows outside the file's span")
     return klines

@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from cryptobot_assets.assets.market_data import exchange_faults_retried, ingest, market_data_assets
+from cryptobot_assets.assets.market_data import exchange_faults_retried, market_data_assets, store_klines
 from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.errors import BadKlines, ExchangeUnreachable, RateLimited
 from cryptobot_assets.exchange.clock import fixed_clock
@@ -20,6 +20,7 @@ from cryptobot_assets.partitions import Partitions, Span
 from cryptobot_assets.progress import Silent
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.history import History
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import GAPS, KLINES
 from cryptobot_assets_tests.exchange.markets import HOUR_MS, START_MS, make_market, make_series
@@ -39,6 +40,9 @@ class FakeExchange:
     def first_time(self, currency: str, interval: str) -> datetime | None:
         return self.rows["time"].min()
 
+    def server_time(self) -> datetime:
+        return self.now
+
     def last_finished(self, interval: str) -> datetime:
         return self.now
 
@@ -54,6 +58,12 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(str(tmp_path / "lake"))
 
 
+def ingest(span: Span, exchange: FakeExchange | Exchange, lake: Lake) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Fetch and store one span; returns its klines and gaps."""
+    [block] = History(exchange).fetch([span], "1h", Silent())
+    return block.rows, store_klines(block, "1h", lake)
+
+
 def gaps_of(lake: Lake) -> list[tuple[datetime, datetime, int]]:
     return lake.read(GAPS).select("time", "end", "missing").rows()
 
@@ -61,7 +71,7 @@ def gaps_of(lake: Lake) -> list[tuple[datetime, datetime, int]]:
 def test_every_kline_is_stored_and_writing_twice_leaves_one_copy(lake: Lake) -> None:
     exchange = FakeExchange(make_klines(72), hours_after(72))
     for _ in range(2):
-        rows, gaps = ingest(DAYS, "1h", START, exchange, lake, Silent())
+        rows, gaps = ingest(DAYS, exchange, lake)
         assert rows.height == 72 and gaps.is_empty()
         assert lake.read(KLINES).equals(exchange.rows)
 
@@ -69,29 +79,29 @@ def test_every_kline_is_stored_and_writing_twice_leaves_one_copy(lake: Lake) -> 
 def test_holes_are_gaps_and_nothing_before_the_listing_is(lake: Lake) -> None:
     rows = make_klines(60, start=hours_after(12), gaps=[(hours_after(20), hours_after(23))])
     exchange = FakeExchange(rows, hours_after(72))
-    ingest(DAYS, "1h", exchange.first_time("BTCUSDT", "1h"), exchange, lake, Silent())
+    ingest(DAYS, exchange, lake)
     assert lake.read(KLINES).height == 57
     assert gaps_of(lake) == [(hours_after(20), hours_after(23), 3)]
 
 
 def test_a_currency_that_ends_early_leaves_a_gap_to_the_present(lake: Lake) -> None:
     exchange = FakeExchange(make_klines(30), hours_after(50))
-    ingest(DAYS, "1h", START, exchange, lake, Silent())
+    ingest(DAYS, exchange, lake)
     assert gaps_of(lake) == [(hours_after(30), hours_after(50), 20)]
 
 
 def test_a_currency_never_listed_has_neither_rows_nor_gaps(lake: Lake) -> None:
     exchange = FakeExchange(make_klines(1).clear(), hours_after(72))
-    rows, gaps = ingest(DAYS, "1h", None, exchange, lake, Silent())
+    rows, gaps = ingest(DAYS, exchange, lake)
     assert rows.is_empty() and gaps.is_empty()
 
 
 def test_a_gap_filled_later_is_a_gap_no_more(lake: Lake) -> None:
     whole = make_klines(72)
     holed = whole.filter(pl.col("time") != hours_after(30))
-    ingest(DAYS, "1h", START, FakeExchange(holed, hours_after(72)), lake, Silent())
+    ingest(DAYS, FakeExchange(holed, hours_after(72)), lake)
     assert len(gaps_of(lake)) == 1
-    ingest(DAYS, "1h", START, FakeExchange(whole, hours_after(72)), lake, Silent())
+    ingest(DAYS, FakeExchange(whole, hours_after(72)), lake)
     assert gaps_of(lake) == []
     assert lake.read(KLINES).equals(whole)
 
@@ -101,7 +111,7 @@ def test_other_currencies_and_days_are_left_alone(lake: Lake) -> None:
     lake.replace(KLINES, other, start=None, end=None, currency="ETHUSDT")
     after = make_klines(24, start=START + 3 * DAY, seed=5)
     lake.replace(KLINES, after, start=START + 3 * DAY, end=None, currency="BTCUSDT")
-    rows, _ = ingest(DAYS, "1h", START, FakeExchange(make_klines(72), hours_after(96)), lake, Silent())
+    rows, _ = ingest(DAYS, FakeExchange(make_klines(72), hours_after(96)), lake)
     assert lake.read(KLINES, currency="ETHUSDT").equals(other)
     assert lake.read(KLINES, currency="BTCUSDT").equals(pl.concat([rows, after]))
 
@@ -111,12 +121,12 @@ def test_the_unfinished_kline_is_never_stored(lake: Lake, make_exchange: Callabl
     first = datetime.fromtimestamp(START_MS / 1000, START.tzinfo)
     day = Span("BTCUSDT", first, first + DAY)
     half_past_ten = make_exchange(market, clock=fixed_clock(START_MS + 10 * HOUR_MS + HOUR_MS // 2))
-    rows, gaps = ingest(day, "1h", first, Exchange(half_past_ten), lake, Silent())
+    rows, gaps = ingest(day, Exchange(half_past_ten), lake)
     assert rows["time"].max() == first + 9 * HOUR
     assert lake.read(KLINES).height == 10
     assert gaps.is_empty(), "what is not over yet is not missing"
     next_day = make_exchange(market, clock=fixed_clock(to_ms(first + DAY)))
-    ingest(day, "1h", first, Exchange(next_day), lake, Silent())
+    ingest(day, Exchange(next_day), lake)
     assert lake.read(KLINES)["time"].to_list() == [first + hour * HOUR for hour in range(24)]
 
 
@@ -128,7 +138,7 @@ def test_the_asset_materializes_partitions_and_tells_of_each(lake: Lake, tmp_pat
     result = dg.materialize(
         market_data_assets(Partitions(settings)),
         partition_key="BTCUSDT|2024-01-02",
-        resources={"exchange": exchange, "store": lake, "progress": Silent()},
+        resources={"history": History(exchange), "store": lake, "progress": Silent()},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
     (event,) = result.asset_materializations_for_node("klines")

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import create_server
-from urllib.parse import parse_qs, urlsplit
 
 import polars as pl
 import pytest
@@ -24,6 +19,7 @@ from cryptobot_assets.exchange.market import Market, Series
 from cryptobot_assets.storage.exchange import Exchange
 from cryptobot_assets_tests.conftest import MakeExchange
 from cryptobot_assets_tests.exchange.markets import MINUTE_MS, START_MS, make_market, make_series
+from cryptobot_assets_tests.storage.scripts import Script, Sleeps, ok
 
 START = datetime.fromtimestamp(START_MS / 1000, UTC)
 MINUTE = timedelta(minutes=1)
@@ -31,13 +27,6 @@ MINUTE = timedelta(minutes=1)
 
 def minutes_after(count: int) -> datetime:
     return START + count * MINUTE
-
-
-class Sleeps(list):
-    """Stands in for sleeping; keeps what was asked for."""
-
-    def __call__(self, seconds: float) -> None:
-        self.append(seconds)
 
 
 def fetch(exchange: Exchange, count: int, *, first: int = 0, currency: str = "BTCUSDT") -> pl.DataFrame:
@@ -165,25 +154,6 @@ def test_the_weight_is_kept_under_the_limit(make_exchange: MakeExchange):
 # Against a scripted one
 
 
-class Script:
-    """Answers of a server by path; each call takes the next one, the last one again and again."""
-
-    def __init__(self, **answers: list[tuple[int, dict[str, str], bytes]]) -> None:
-        self.answers = answers
-        self.asked: list[tuple[str, dict[str, str]]] = []
-
-    def next(self, target: str) -> tuple[int, dict[str, str], bytes]:
-        parts = urlsplit(target)
-        name = parts.path.rsplit("/", 1)[-1]
-        self.asked.append((name, {key: values[0] for key, values in parse_qs(parts.query).items()}))
-        left = self.answers[name]
-        return left.pop(0) if len(left) > 1 else left[0]
-
-
-def ok(body: object, **headers: str) -> tuple[int, dict[str, str], bytes]:
-    return 200, headers, json.dumps(body).encode()
-
-
 def wire(minute: int) -> list:
     opened = START_MS + minute * MINUTE_MS
     return [opened, "1.0", "2.0", "0.5", "1.5", "3.0", opened + 59_999, "4.5", 7, "1.0", "1.5", "0"]
@@ -192,38 +162,6 @@ def wire(minute: int) -> list:
 LISTING = ok({"symbols": [], "rateLimits": []})
 CLOCK = ok({"serverTime": START_MS + 5000 * MINUTE_MS})
 ROWS = ok([wire(n) for n in range(3)])
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Script], str]]:
-    """Serve a script on a real socket for the length of the test."""
-    servers = []
-
-    def start(script: Script) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                status, headers, body = script.next(self.path)
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Quiet."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def make_script(*pages: tuple[int, dict[str, str], bytes], **others: list) -> Script:
