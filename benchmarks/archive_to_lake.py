@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -76,7 +77,7 @@ def make_months(count: int, seed: int) -> list[Month]:
     market = simulate(seed, [CURRENCY], days=(bounds[-1] - START).days, start=START)
     archives = Archives(market)
     months = []
-    for first, end in zip(bounds, bounds[1:], strict=False):
+    for first, end in pairwise(bounds):
         name = f"{CURRENCY}-1m-{first:%Y-%m}.zip"
         zipped = archives.archive("monthly", CURRENCY, "1m", name, now_ms=market.end_ms)
         months.append((Source("monthly", first, end), zipped))

@@ -18,7 +18,9 @@ from cryptobot_assets.storage.store import GAPS, KLINES, Store
 
 ARCHIVED_ROWS = "rows_from_archives"
 MOST_FALLBACKS_TOLD = 20
-BLOCK_DAYS = 90
+BLOCK_DAYS = 92
+"""Room for three months in one commit."""
+
 GROUP = "market_data"
 RETRIES = 2
 RETRY_SECONDS = 10.0
