@@ -15,6 +15,7 @@ from datetime import datetime
 
 import polars as pl
 
+from cryptobot_assets.domain.gaps import find_gaps
 from cryptobot_assets.domain.klines import KLINE_SCHEMA
 from cryptobot_assets.domain.sources import Source, Span, fall_back, join_rest, month_floor, plan_sources
 from cryptobot_assets.errors import BadArchive
@@ -125,24 +126,44 @@ class _Call:
 
     def complete(self, reading: _Reading) -> Fetched:
         """Wait for a span's files, and read over REST what they do not give."""
-        currency, frames, rest, fallbacks = reading.span.currency, [], [], []
-        files, ahead = dict(reading.files), deque(reading.sources)
+        currency, files = reading.span.currency, dict(reading.files)
+        frames: list[pl.DataFrame] = []
+        rest: list[Source] = []
+        holes: list[Source] = []
+        fallbacks: list[str] = []
+        ahead = deque(reading.sources)
         while ahead:
             source = ahead.popleft()
             if source.kind == "rest":
                 rest.append(source)
                 continue
             try:
-                frames.append(files[source].result())
-                self._progress.advance("ingest", rows=frames[-1].height, note=currency)
+                rows = files[source].result()
             except BadArchive as error:
                 instead = [one for one in fall_back(source) if one.end > reading.start]
                 fallbacks.append(f"{error}; read {'by the day' if source.kind == 'monthly' else 'over REST'} instead")
                 files |= self._submit(currency, instead)
                 ahead.extendleft(reversed(instead))
+                continue
+            frames.append(rows)
+            holes += self._holes(rows, max(source.start, reading.start), source.end)
+            self._progress.advance("ingest", rows=rows.height, note=currency)
         frames += [page for source in join_rest(rest) for page in self._pages(currency, source)]
-        rows = pl.concat(frames).sort("time") if frames else pl.DataFrame(schema=KLINE_SCHEMA)
-        return Fetched(reading.span, reading.start, reading.end, rows, fallbacks)
+        healed = [page for hole in join_rest(holes) for page in self._pages(currency, hole)]
+        if healed:
+            lacked = sum(page.height for page in healed)
+            fallbacks.append(
+                f"{currency} from {healed[0]['time'][0]:%Y-%m-%d %H:%M}: {lacked} klines that archives lack"
+            )
+        if not frames:
+            return Fetched(reading.span, reading.start, reading.end, pl.DataFrame(schema=KLINE_SCHEMA), fallbacks)
+        rows = pl.concat([*frames, *healed]).sort("time")
+        return Fetched(reading.span, min(reading.start, rows["time"][0]), reading.end, rows, fallbacks)
+
+    def _holes(self, rows: pl.DataFrame, start: datetime, end: datetime) -> list[Source]:
+        """What a file does not give of [start, end): outages, or klines that only REST has."""
+        gaps = find_gaps(rows["currency"][0], rows["time"], self._interval, min(start, rows["time"][0]), end)
+        return [Source("rest", *bounds) for bounds in gaps.select("time", "end").iter_rows()]
 
     def _submit(self, currency: str, sources: Iterable[Source]) -> dict[Source, Future[pl.DataFrame]]:
         files = [source for source in sources if source.kind != "rest"]

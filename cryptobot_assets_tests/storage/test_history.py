@@ -15,7 +15,7 @@ from cryptobot_assets.domain.sources import Span, month_blocks
 from cryptobot_assets.errors import ExchangeUnreachable
 from cryptobot_assets.exchange.clock import fixed_clock
 from cryptobot_assets.exchange.faults import parse_faults
-from cryptobot_assets.exchange.market import to_ms
+from cryptobot_assets.exchange.market import Series, to_ms
 from cryptobot_assets.exchange.server import make_app, start
 from cryptobot_assets.progress import Silent
 from cryptobot_assets.storage.archive import Archive
@@ -166,6 +166,22 @@ def test_an_archive_that_is_not_there_costs_a_moment_and_no_kline(make_exchange,
     [fetched] = fetch(history, whole())
     assert_frame_equal(fetched.rows, undisturbed, check_exact=True)
     assert any("left alone" in line for line in fetched.fallbacks)
+
+
+def test_klines_that_only_rest_has_are_not_lost(make_exchange: MakeExchange, market, clock, undisturbed):
+    """The archive lacks an hour across two months, and a minute."""
+    series = market.series("BTCUSDT")
+    hour = (series.time_ms >= to_ms(DECEMBER) - 30 * 60_000) & (series.time_ms < to_ms(DECEMBER) + 30 * 60_000)
+    kept = ~(hour | (series.time_ms == to_ms(JANUARY + DAY)))
+    holed = Series(**{name: column[kept] for name, column in series.columns.items()})
+    archive = make_exchange(make_market({"BTCUSDT": holed}), clock=clock)
+    [fetched] = fetch(History(Exchange(make_exchange(market, clock=clock)), Archive(archive)), whole())
+    assert_frame_equal(values(fetched.rows), values(undisturbed), check_exact=True)
+    assert sources(fetched.rows)["replay"] == 7 * 60 + 30 + 61
+    assert fetched.fallbacks == ["BTCUSDT from 2024-11-30 23:30: 61 klines that archives lack"]
+    [both] = fetch(History(Exchange(archive), Archive(archive)), whole())
+    assert both.rows.height == fetched.rows.height - 61
+    assert both.fallbacks == []
 
 
 def test_several_currencies_come_in_order_and_none_before_it_was_listed(make_exchange: MakeExchange):
