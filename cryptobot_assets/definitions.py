@@ -15,6 +15,7 @@ from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.resources import make_resources
 from cryptobot_assets.settings import Settings
+from cryptobot_assets.universe import with_universe
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -46,4 +47,4 @@ def _build(partitions: Partitions) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """The definitions of this process's settings."""
-    return build_definitions(Settings.load())
+    return build_definitions(with_universe(Settings.load()))

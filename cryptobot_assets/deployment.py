@@ -9,7 +9,6 @@
   logs/          one log a service
 """
 
-import json
 import logging
 import os
 import re
@@ -18,7 +17,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +27,7 @@ from dagster._core.storage.dagster_run import RunsFilter
 from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.errors import CryptobotError
 from cryptobot_assets.partitions import Partitions
-from cryptobot_assets.settings import HOME_PROFILE, Settings
+from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.metadata import metadata_urls, release_metadata
 
 DAGSTER_YAML = """\
@@ -175,49 +173,6 @@ def deployment_environment(settings: Settings) -> dict[str, str]:
         "DAGSTER_EVENT_BATCH_SIZE": "1000",
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
-
-
-@dataclass(frozen=True)
-class HomeProfile:
-    """What a home remembers of the market it holds, so that later commands agree about it."""
-
-    interval: str
-    partition: str
-    currencies: tuple[str, ...]
-    start_day: date
-    market: str
-    exchange: Mapping[str, Any]
-
-
-def write_profile(home: Path, profile: HomeProfile) -> None:
-    """Write `home.json`, whole or not at all."""
-    content = {
-        "interval": profile.interval,
-        "partition": profile.partition,
-        "currencies": list(profile.currencies),
-        "start_day": profile.start_day.isoformat(),
-        "market": profile.market,
-        "exchange": dict(profile.exchange),
-    }
-    draft = home / f".{HOME_PROFILE}.{os.getpid()}"
-    draft.write_text(json.dumps(content, indent=2) + "\n")
-    draft.replace(home / HOME_PROFILE)
-
-
-def read_profile(home: Path) -> HomeProfile | None:
-    """The home's profile, None where no command has filled it yet."""
-    path = home / HOME_PROFILE
-    if not path.is_file():
-        return None
-    content = json.loads(path.read_text())
-    return HomeProfile(
-        interval=content["interval"],
-        partition=content["partition"],
-        currencies=tuple(content["currencies"]),
-        start_day=date.fromisoformat(content["start_day"]),
-        market=content["market"],
-        exchange=content["exchange"],
-    )
 
 
 def _first_cause(result: dg.ExecuteInProcessResult) -> RunFailed:

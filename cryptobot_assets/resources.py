@@ -1,9 +1,11 @@
 """Resources: doors to the outside. Configuration in, plain objects out; tests hand in plain objects."""
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from cryptobot_assets.profile import expected_market
 from cryptobot_assets.progress import Progress, Silent
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.archive import Archive
@@ -19,9 +21,11 @@ class HistoryResource(dg.ConfigurableResource[History]):
 
     exchange_url: str
     archive_url: str | None
+    home: str
 
     def create_resource(self, context: dg.InitResourceContext) -> History:
-        return History(Exchange(self.exchange_url), Archive(self.archive_url) if self.archive_url else None)
+        exchange = Exchange(self.exchange_url, expected_market=expected_market(Path(self.home)))
+        return History(exchange, Archive(self.archive_url) if self.archive_url else None)
 
 
 class StoreResource(dg.ConfigurableResource[Store]):
@@ -58,7 +62,9 @@ def open_registry(settings: Settings) -> Registry:
 def make_resources(settings: Settings) -> dict[str, Any]:
     """The resources of one deployment."""
     return {
-        "history": HistoryResource(exchange_url=settings.exchange_url, archive_url=settings.archive_address),
+        "history": HistoryResource(
+            exchange_url=settings.exchange_url, archive_url=settings.archive_address, home=str(settings.home)
+        ),
         "store": StoreResource(home=str(settings.home)),
         "registry": RegistryResource(home=str(settings.home)),
         "progress": ProgressResource(),

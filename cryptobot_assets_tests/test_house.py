@@ -17,9 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
     {"errors", "linux", "progress"},
-    {"settings", "domain", "home", "process_guard", "processes"},
+    {"settings", "domain", "home", "process_guard", "processes", "profile"},
     {"models", "storage"},
-    {"partitions", "resources", "leaderboard", "report"},
+    {"partitions", "resources", "leaderboard", "report", "universe"},
     {"assets"},
     {"checks", "automation"},
     {"definitions"},

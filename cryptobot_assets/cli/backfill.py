@@ -8,13 +8,15 @@ from datetime import UTC, date, datetime
 from cryptobot_assets.cli.console import Stage, say
 from cryptobot_assets.cli.market import archive_beside, exchange_of, explore
 from cryptobot_assets.cli.ranges import missing_ranges
-from cryptobot_assets.deployment import HomeProfile, open_deployment, read_profile, write_profile
+from cryptobot_assets.deployment import open_deployment
 from cryptobot_assets.domain.intervals import DAY, day_start, interval_delta
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.home import HomeLock
 from cryptobot_assets.partitions import POOLED_MARKET
 from cryptobot_assets.processes import Supervisor
+from cryptobot_assets.profile import HomeProfile, read_profile, write_profile
 from cryptobot_assets.settings import Settings
+from cryptobot_assets.universe import EVERY
 
 
 def run_backfill(settings: Settings, currencies: tuple[str, ...], first: date, last: date) -> None:
@@ -43,7 +45,7 @@ def run_backfill(settings: Settings, currencies: tuple[str, ...], first: date, l
 def widen(settings: Settings, currencies: tuple[str, ...], first: date, url: str) -> Settings:
     """Settings whose partitions hold the range too, kept in the home for later commands."""
     held = read_profile(settings.home)
-    universe = () if settings.currencies == ("all",) else settings.currencies
+    universe = () if settings.currencies == EVERY else settings.currencies
     widened = Settings.load(
         **settings.model_dump(exclude={"currencies", "start_day", "exchange_url", "archive_url"}),
         currencies=",".join(dict.fromkeys((*universe, *currencies))),

@@ -25,13 +25,14 @@ from cryptobot_assets.cli.market import (
 from cryptobot_assets.cli.memory import PeakMemory
 from cryptobot_assets.cli.ranges import missing_ranges
 from cryptobot_assets.cli.service import ask, start_service
-from cryptobot_assets.deployment import Deployment, HomeProfile, open_deployment, read_profile, write_profile
+from cryptobot_assets.deployment import Deployment, open_deployment
 from cryptobot_assets.domain.intervals import DAY, day_start, interval_delta
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.home import HomeLock
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.partitions import POOLED_MARKET, model_key
 from cryptobot_assets.processes import Supervisor
+from cryptobot_assets.profile import HomeProfile, read_profile, write_profile
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.report import data_report, market_report
 from cryptobot_assets.resources import open_registry

@@ -16,6 +16,7 @@ from cryptobot_assets.resources import open_registry
 from cryptobot_assets.settings import NO_ARCHIVE, Settings
 from cryptobot_assets.storage.metadata import release_metadata
 from cryptobot_assets.storage.store import KLINES, open_store
+from cryptobot_assets.universe import EVERY
 
 LEAST_FREE_GB = 2
 
@@ -67,7 +68,7 @@ def _store(settings: Settings) -> str:
 
 def _exchange(settings: Settings, stack: ExitStack) -> str:
     url, title = exchange_of(settings, stack.enter_context(Supervisor()))
-    wanted = None if settings.currencies == ("all",) else settings.currencies
+    wanted = None if settings.currencies == EVERY else settings.currencies
     live = explore(url, settings.interval, wanted)
     archive = archive_beside(settings, url)
     history = "REST alone" if archive == NO_ARCHIVE else f"archives at {archive}"

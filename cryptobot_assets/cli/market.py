@@ -10,11 +10,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cryptobot_assets.deployment import HomeProfile, read_profile
 from cryptobot_assets.errors import HomeConflict, ProcessError, UnknownCurrency, UsageError
 from cryptobot_assets.processes import Supervisor
+from cryptobot_assets.profile import HomeProfile, read_profile
 from cryptobot_assets.settings import NO_ARCHIVE, Settings
 from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.universe import traded_currencies
 
 READY = re.compile(r"^exchange: (?P<what>.*), on (?P<url>http://\S+)$", re.MULTILINE)
 USAGE_EXIT_CODE = 2
@@ -94,7 +95,7 @@ def explore(url: str, interval: str, wanted: tuple[str, ...] | None) -> LiveMark
         UnknownCurrency: one of them is not listed.
     """
     exchange = Exchange(url)
-    listed = tuple(symbol.name for symbol in exchange.symbols() if symbol.trading and symbol.quote == "USDT")
+    listed = traded_currencies(exchange)
     currencies = tuple(_listed_name(name, listed) for name in wanted) if wanted else listed
     firsts = [first for name in currencies if (first := exchange.first_time(name, interval)) is not None]
     if not firsts:

@@ -18,7 +18,7 @@ import polars as pl
 from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.domain.klines import KLINE_SCHEMA, require_klines
 from cryptobot_assets.domain.sources import REST_PAGE_ROWS
-from cryptobot_assets.errors import BadKlines
+from cryptobot_assets.errors import BadKlines, HomeConflict
 from cryptobot_assets.storage.http import Http
 
 WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
@@ -73,6 +73,8 @@ class Exchange:
         timeout_seconds: of connecting and of reading, each.
         retries: further tries after a fault that may pass.
         sleep: replaced in tests.
+        expected_market: how the server must begin to describe its market, see `market`; empty for any.
+            Anything else raises `HomeConflict`, so that two markets never meet in one store.
     """
 
     def __init__(
@@ -82,7 +84,9 @@ class Exchange:
         timeout_seconds: float = 10.0,
         retries: int = 6,
         sleep: Callable[[float], None] = time.sleep,
+        expected_market: str = "",
     ) -> None:
+        self._expected_market = expected_market
         self._http = Http(url, timeout_seconds=timeout_seconds, retries=retries, sleep=sleep, heard=self._heard)
         self.url = self._http.url
         self._sleep = sleep
@@ -167,6 +171,11 @@ class Exchange:
 
     def _heard(self, headers: Mapping[str, str]) -> None:
         self.market = headers.get(MARKET_HEADER, "")
+        if not self.market.startswith(self._expected_market):
+            raise HomeConflict(
+                f"the home holds a {self._expected_market} market and {self.url} serves another: "
+                "set CRYPTOBOT_HOME to another directory, or CRYPTOBOT_EXCHANGE_URL to that market's address"
+            )
         self._keep_under_limit(int(headers.get(WEIGHT_HEADER, "0")))
 
     def _keep_under_limit(self, used: int) -> None:
