@@ -38,7 +38,7 @@ HOMES = {
     "arch": ("domain/bootstrap.py",),
     "scipy": ("domain/indicators.py",),
     "deltalake": ("storage/lake.py",),
-    "duckdb": ("storage/lake.py",),
+    "duckdb": ("storage/sql.py",),
     "requests": ("storage/http.py", "storage/mlflow_client.py", "processes.py", "cli/"),
     "mlflow": ("storage/mlflow_client.py",),
     "psycopg2": ("storage/",),

@@ -118,7 +118,7 @@ class Store(Protocol):
     def version(self, table: Table) -> str:
         """Identity of the table's present content, to record beside what was made from it."""
 
-    def query(self, sql: str) -> pl.DataFrame:
+    def query(self, statement: str) -> pl.DataFrame:
         """The answer to one read-only SQL statement (DuckDB's dialect) over the tables."""
 
 
