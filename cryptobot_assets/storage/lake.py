@@ -92,6 +92,11 @@ class Lake:
         """See `Store.query`."""
         return sql.select(statement, self._source)
 
+    def spans(self, table: Table) -> dict[str, tuple[datetime, datetime]]:
+        """See `Store.spans`."""
+        held = f"SELECT currency, min(time) AS first, max(time) AS newest FROM {table.name} GROUP BY currency"
+        return {currency: (first, newest) for currency, first, newest in self.query(held).iter_rows()}
+
     def compact(self, table: Table) -> None:
         """Merge small files; readers and writers go on meanwhile."""
         delta = self._existing(table)
