@@ -67,7 +67,9 @@ class Settings(BaseSettings):
         ARCHIVE_URL,
         description="bulk archives of the exchange; `none`, the default beside another exchange_url, means REST alone",
     )
-    store_url: str = Field("", description="a directory or s3://bucket/prefix; empty means `lake` under the home")
+    store_url: str = Field(
+        "", description="a directory, s3://bucket/prefix or postgresql://...; empty means `lake` under the home"
+    )
     currencies: Annotated[tuple[str, ...], NoDecode] = Field(
         DEFAULT_CURRENCIES, description="comma list, or `all` for every USDT symbol trading"
     )

@@ -174,9 +174,7 @@ FROM held WHERE currency IS NOT NULL ORDER BY currency
 """
 
 
-def condition(
-    table: Table, start: datetime | None, end: datetime | None, equal: dict[str, str | Sequence[str]]
-) -> str:
+def condition(table: Table, start: datetime | None, end: datetime | None, equal: dict[str, str | Sequence[str]]) -> str:
     """A span of rows in SQL."""
     parts = []
     for name, value in equal.items():

@@ -108,11 +108,8 @@ class PostgresConnections:
 
     def failure(self, error: Error) -> StoreError:
         """What to tell of an error that is nobody's rows' fault."""
-        if error.sqlstate == NO_RIGHTS:
-            what = "refuses"
-        else:
-            what = "does not answer" if is_gone(error) else "fails"
         advice = "; start it, or correct CRYPTOBOT_STORE_URL" if is_gone(error) or not error.sqlstate else ""
+        what = "does not answer" if advice else "refuses" if error.sqlstate == NO_RIGHTS else "fails"
         return StoreError(f"the store at {self.address.place} {what}: {self.reason(error)}{advice}")
 
     def reason(self, error: Error) -> str:

@@ -25,7 +25,7 @@ VALUE = r'"([^"\\]*)"'
 BOUND = re.compile(r"^\((\w+) (>=|>|<=|<|==) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)Z\)$")
 EQUAL = re.compile(rf"^\((\w+) == {VALUE}\)$")
 AMONG = re.compile(r"^if_else\(is_valid\((\w+)\), is_in\(\1, \{value_set=\w+:\[(.*)\], [^{}]*\}\), null\[bool\]\)$")
-PLAIN = re.compile(r'^[\w.:/-]*$')
+PLAIN = re.compile(r"^[\w.:/-]*$")
 
 
 class PostgresScans:
