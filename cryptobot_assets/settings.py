@@ -85,6 +85,11 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("mlflow_tracking_uri", "MLFLOW_TRACKING_URI"),
         description="MLflow registry; unset means the metadata server",
     )
+    s3_endpoint: str | None = Field(
+        None,
+        validation_alias=AliasChoices("s3_endpoint", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        description="S3 server of a lake in a bucket; unset means AWS",
+    )
     api_key: str | None = Field(None, description="when set, the prediction service demands it")
     service_port: int = Field(3000, ge=0, le=65_535, description="prediction service")
     dashboard_port: int = Field(8501, ge=0, le=65_535, description="dashboard")

@@ -9,7 +9,7 @@ process after using it (spawn instead): Delta's runtime does not survive a fork.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from cryptobot_assets.errors import StoreError
 from cryptobot_assets.storage import sql
-from cryptobot_assets.storage.rules import broken_rules, first_line, require_rows
+from cryptobot_assets.storage.rules import broken_rules, require_rows, told
 from cryptobot_assets.storage.store import Table
 
 COMMIT_RETRIES = 10
@@ -28,8 +28,10 @@ COMMIT_RETRIES = 10
 class Lake:
     """A `Store` on Delta tables below one address; tables are made on first use."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: Mapping[str, str] | None = None) -> None:
+        """At a directory or `s3://bucket/prefix`; `options` are deltalake's, beside the environment's `AWS_*`."""
         self._url = url.rstrip("/")
+        self._options = dict(options) if options else None
         self._opened: dict[str, DeltaTable] = {}
 
     def read(
@@ -77,10 +79,10 @@ class Lake:
                     raise StoreError(f"table {table.name}: other writers kept winning; run it again") from error
                 time.sleep(0.05 * 2**attempt)
             except DeltaError as error:
-                reason = broken_rules(table, rows) or first_line(error)
+                reason = broken_rules(table, rows) or told(error)
                 raise StoreError(f"table {table.name} refused the rows: {reason}") from error
             except OSError as error:
-                raise StoreError(f"cannot write to the store at {self._url}: {first_line(error)}") from error
+                raise StoreError(f"cannot write to the store at {self._url}: {told(error)}") from error
         raise AssertionError("unreachable")
 
     def version(self, table: Table) -> str:
@@ -113,12 +115,12 @@ class Lake:
             if opened is not None:
                 opened.update_incremental()
                 return opened
-            opened = DeltaTable(f"{self._url}/{table.name}")
+            opened = DeltaTable(f"{self._url}/{table.name}", storage_options=self._options)
         except TableNotFoundError:
             self._opened.pop(table.name, None)
             return None
         except (DeltaError, OSError) as error:
-            raise StoreError(f"cannot read the store at {self._url}: {first_line(error)}") from error
+            raise StoreError(f"cannot read the store at {self._url}: {told(error)}") from error
         self._opened[table.name] = opened
         return opened
 
@@ -136,14 +138,20 @@ class Lake:
                 self._opened.pop(table.name, None)
                 time.sleep(0.05 * 2**attempt)
             except (DeltaError, OSError) as error:
-                raise StoreError(f"cannot create {table.name} at {self._url}: {first_line(error)}") from error
+                raise StoreError(f"cannot create {table.name} at {self._url}: {told(error)}") from error
         raise StoreError(f"table {table.name}: other writers kept winning; run it again")
 
     def _create(self, table: Table) -> DeltaTable:
         address = f"{self._url}/{table.name}"
         partition_by = list(table.partition_by) or None
-        DeltaTable.create(address, schema=_arrow_schema(table), partition_by=partition_by, mode="ignore")
-        self._opened[table.name] = DeltaTable(address)
+        DeltaTable.create(
+            address,
+            schema=_arrow_schema(table),
+            partition_by=partition_by,
+            mode="ignore",
+            storage_options=self._options,
+        )
+        self._opened[table.name] = DeltaTable(address, storage_options=self._options)
         return self._opened[table.name]
 
 

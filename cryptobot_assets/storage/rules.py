@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -9,6 +10,10 @@ import polars as pl
 
 from cryptobot_assets.errors import StoreError
 from cryptobot_assets.storage.store import Table
+
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
+CAUSE = "\u21b3"
+ANSWERED = re.compile("<Message>([^<]+)</Message>")
 
 
 def require_rows(
@@ -35,6 +40,11 @@ def broken_rules(table: Table, rows: pl.DataFrame) -> str:
     return ", ".join(name for name, rule in table.rules.items() if rows.filter(~pl.sql_expr(rule)).height)
 
 
-def first_line(error: Exception) -> str:
-    """What a library said, in one line."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def told(error: Exception) -> str:
+    """What a library said, in one line: its first, or the innermost cause where it draws a chain of them."""
+    lines = [line.strip() for line in COLOUR.sub("", str(error)).splitlines() if line.strip()]
+    causes = [line.removeprefix(CAUSE).strip() for line in lines if line.startswith(CAUSE)]
+    answered = ANSWERED.search(str(error))
+    if causes:
+        return f"{lines[0]}: {answered[1] if answered else causes[-1]}"
+    return lines[0] if lines else type(error).__name__

@@ -15,7 +15,7 @@ import duckdb
 import polars as pl
 
 from cryptobot_assets.errors import UsageError
-from cryptobot_assets.storage.rules import first_line
+from cryptobot_assets.storage.rules import told
 from cryptobot_assets.storage.store import TABLES, Table
 
 READ_ONLY_STATEMENTS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
@@ -58,4 +58,4 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise UsageError(f"SQL: {first_line(error)}") from error
+        raise UsageError(f"SQL: {told(error)}") from error

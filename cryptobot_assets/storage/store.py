@@ -19,6 +19,7 @@ from cryptobot_assets.domain.klines import KLINE_CONSTRAINTS, KLINE_SCHEMA, UTC_
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.postgres_address import is_postgres
+from cryptobot_assets.storage.s3 import is_s3, s3_options
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,10 @@ class Store(Protocol):
 
 def open_store(settings: Settings) -> Store:
     """The store the settings name."""
-    return open_store_at(settings.lake_url)
+    return open_store_at(settings.lake_url, s3_endpoint=settings.s3_endpoint)
 
 
-def open_store_at(url: str) -> Store:
+def open_store_at(url: str, *, s3_endpoint: str | None = None) -> Store:
     """The store at an address: a directory, `s3://bucket/prefix` or `postgresql://...`.
 
     Raises:
@@ -141,14 +142,14 @@ def open_store_at(url: str) -> Store:
         from cryptobot_assets.storage.postgres import PostgresStore
 
         return PostgresStore(url)
-    if "://" in url and not url.startswith("s3://"):
+    if "://" in url and not is_s3(url):
         raise UsageError(
             f"CRYPTOBOT_STORE_URL: a store on {url.split('://')[0]}:// is not available; "
             "use a directory, s3:// or postgresql://"
         )
     from cryptobot_assets.storage.lake import Lake
 
-    return Lake(url)
+    return Lake(url, s3_options(s3_endpoint) if is_s3(url) else None)
 
 
 def newest_times(store: Store, table: Table) -> dict[str, datetime]:
