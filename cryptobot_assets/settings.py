@@ -67,7 +67,9 @@ class Settings(BaseSettings):
         ARCHIVE_URL,
         description="bulk archives of the exchange; `none`, the default beside another exchange_url, means REST alone",
     )
-    store_url: str = Field("", description="a directory or s3://bucket/prefix; empty means `lake` under the home")
+    store_url: str = Field(
+        "", description="a directory, s3://bucket/prefix or postgresql://...; empty means `lake` under the home"
+    )
     currencies: Annotated[tuple[str, ...], NoDecode] = Field(
         DEFAULT_CURRENCIES, description="comma list, or `all` for every USDT symbol trading"
     )
@@ -82,6 +84,11 @@ class Settings(BaseSettings):
         None,
         validation_alias=AliasChoices("mlflow_tracking_uri", "MLFLOW_TRACKING_URI"),
         description="MLflow registry; unset means the metadata server",
+    )
+    s3_endpoint: str | None = Field(
+        None,
+        validation_alias=AliasChoices("s3_endpoint", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        description="S3 server of a lake in a bucket; unset means AWS",
     )
     api_key: str | None = Field(None, description="when set, the prediction service demands it")
     service_port: int = Field(3000, ge=0, le=65_535, description="prediction service")

@@ -38,10 +38,13 @@ HOMES = {
     "arch": ("domain/bootstrap.py",),
     "scipy": ("domain/indicators.py",),
     "deltalake": ("storage/lake.py",),
-    "duckdb": ("storage/lake.py",),
+    "duckdb": ("storage/sql.py",),
     "requests": ("storage/http.py", "storage/mlflow_client.py", "processes.py", "cli/"),
     "mlflow": ("storage/mlflow_client.py",),
     "psycopg2": ("storage/",),
+    "adbc_driver_manager": ("storage/postgres",),
+    "adbc_driver_postgresql": ("storage/postgres_connection.py",),
+    "alembic": ("storage/postgres_schema.py", "storage/migrations/"),
     "sqlalchemy": ("storage/",),
     "optuna": ("models/tuning.py",),
     "xgboost": ("models/xgboost_trees.py",),
@@ -173,7 +176,7 @@ def test_exchange_serving_models_and_domain_never_reach_dagster():
 
 
 def test_exchange_and_models_never_reach_the_registry_or_the_store():
-    stores = {"mlflow", "deltalake", "duckdb", "psycopg2", "bentoml"}
+    stores = {"mlflow", "deltalake", "duckdb", "psycopg2", "adbc_driver_postgresql", "bentoml"}
     assert {path: reach(path) & stores for path in modules("exchange", "models") if reach(path) & stores} == {}
 
 

@@ -15,6 +15,7 @@ from cryptobot_assets.processes import Supervisor
 from cryptobot_assets.resources import open_registry
 from cryptobot_assets.settings import NO_ARCHIVE, Settings
 from cryptobot_assets.storage.metadata import release_metadata
+from cryptobot_assets.storage.postgres_address import shown
 from cryptobot_assets.storage.store import KLINES, open_store
 from cryptobot_assets.universe import EVERY
 
@@ -63,7 +64,7 @@ def _home(settings: Settings) -> str:
 
 def _store(settings: Settings) -> str:
     rows = open_store(settings).query(f"SELECT count(*) AS rows FROM {KLINES.name}")["rows"][0]
-    return f"{settings.lake_url}, {rows:,} klines"
+    return f"{shown(settings.lake_url)}, {rows:,} klines"
 
 
 def _exchange(settings: Settings, stack: ExitStack) -> str:

@@ -16,7 +16,6 @@ from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.storage.store import INDICATORS, Store
 
 SCAN_SECONDS = 60.0
-SCAN = "SELECT currency, min(time) AS first, max(time) AS newest FROM indicators GROUP BY currency"
 
 Spans = dict[str, tuple[datetime, datetime]]
 
@@ -45,6 +44,6 @@ class SpanReader:
 
     def scan(self) -> None:
         """Read the spans of every currency from all that is stored."""
-        self.spans = {currency: (first, newest) for currency, first, newest in self._store.query(SCAN).iter_rows()}
+        self.spans = self._store.spans(INDICATORS)
         self._scanned = self._clock()
         self.whole = True

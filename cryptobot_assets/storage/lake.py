@@ -1,4 +1,4 @@
-"""The lake: the store on Delta Lake, in a directory or an S3 bucket. The one home of deltalake and duckdb.
+"""The lake: the store on Delta Lake, in a directory or an S3 bucket. The one home of deltalake.
 
 Every write is one atomic commit that replaces a span (`replaceWhere`), so a process killed at any
 instant leaves either the old rows or the new. Row rules are CHECK constraints of the tables
@@ -9,27 +9,29 @@ process after using it (spawn instead): Delta's runtime does not survive a fork.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-import duckdb
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from cryptobot_assets.errors import StoreError, UsageError
-from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, PREDICTIONS, Table
+from cryptobot_assets.errors import StoreError
+from cryptobot_assets.storage import sql
+from cryptobot_assets.storage.rules import broken_rules, require_rows, told
+from cryptobot_assets.storage.store import Table
 
 COMMIT_RETRIES = 10
-QUERYABLE = (KLINES, INDICATORS, PREDICTIONS, GAPS)
-READ_ONLY_STATEMENTS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
 
 class Lake:
     """A `Store` on Delta tables below one address; tables are made on first use."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: Mapping[str, str] | None = None) -> None:
+        """At a directory or `s3://bucket/prefix`; `options` are deltalake's, beside the environment's `AWS_*`."""
         self._url = url.rstrip("/")
+        self._options = dict(options) if options else None
         self._opened: dict[str, DeltaTable] = {}
 
     def read(
@@ -59,7 +61,7 @@ class Lake:
         self, table: Table, rows: pl.DataFrame, *, start: datetime | None, end: datetime | None, **equal: str
     ) -> int:
         """See `Store.replace`."""
-        rows = _require_rows(table, rows, start, end, equal)
+        rows = require_rows(table, rows, start, end, equal)
         for attempt in range(COMMIT_RETRIES):
             delta = self._ensure(table)
             try:
@@ -77,10 +79,10 @@ class Lake:
                     raise StoreError(f"table {table.name}: other writers kept winning; run it again") from error
                 time.sleep(0.05 * 2**attempt)
             except DeltaError as error:
-                reason = _broken_rules(table, rows) or _first_line(error)
+                reason = broken_rules(table, rows) or told(error)
                 raise StoreError(f"table {table.name} refused the rows: {reason}") from error
             except OSError as error:
-                raise StoreError(f"cannot write to the store at {self._url}: {_first_line(error)}") from error
+                raise StoreError(f"cannot write to the store at {self._url}: {told(error)}") from error
         raise AssertionError("unreachable")
 
     def version(self, table: Table) -> str:
@@ -88,21 +90,14 @@ class Lake:
         delta = self._existing(table)
         return "none" if delta is None else str(delta.version())
 
-    def query(self, sql: str) -> pl.DataFrame:
+    def query(self, statement: str) -> pl.DataFrame:
         """See `Store.query`."""
-        with duckdb.connect(":memory:") as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            _require_read_only(connection, sql)
-            for table in QUERYABLE:
-                delta = self._existing(table)
-                source = pl.DataFrame(schema=table.schema).to_arrow() if delta is None else delta.to_pyarrow_dataset()
-                connection.register(table.name, source)
-            connection.execute("SET enable_external_access = false")
-            connection.execute("SET lock_configuration = true")
-            try:
-                return pl.from_arrow(connection.sql(sql).to_arrow_table())
-            except duckdb.Error as error:
-                raise UsageError(f"SQL: {_first_line(error)}") from error
+        return sql.select(statement, self._source)
+
+    def spans(self, table: Table) -> dict[str, tuple[datetime, datetime]]:
+        """See `Store.spans`."""
+        held = f"SELECT currency, min(time) AS first, max(time) AS newest FROM {table.name} GROUP BY currency"
+        return {currency: (first, newest) for currency, first, newest in self.query(held).iter_rows()}
 
     def compact(self, table: Table) -> None:
         """Merge small files; readers and writers go on meanwhile."""
@@ -110,18 +105,22 @@ class Lake:
         if delta is not None:
             delta.optimize.compact()
 
+    def _source(self, table: Table) -> Any:
+        delta = self._existing(table)
+        return sql.empty(table) if delta is None else delta.to_pyarrow_dataset()
+
     def _existing(self, table: Table) -> DeltaTable | None:
         opened = self._opened.get(table.name)
         try:
             if opened is not None:
                 opened.update_incremental()
                 return opened
-            opened = DeltaTable(f"{self._url}/{table.name}")
+            opened = DeltaTable(f"{self._url}/{table.name}", storage_options=self._options)
         except TableNotFoundError:
             self._opened.pop(table.name, None)
             return None
         except (DeltaError, OSError) as error:
-            raise StoreError(f"cannot read the store at {self._url}: {_first_line(error)}") from error
+            raise StoreError(f"cannot read the store at {self._url}: {told(error)}") from error
         self._opened[table.name] = opened
         return opened
 
@@ -139,37 +138,25 @@ class Lake:
                 self._opened.pop(table.name, None)
                 time.sleep(0.05 * 2**attempt)
             except (DeltaError, OSError) as error:
-                raise StoreError(f"cannot create {table.name} at {self._url}: {_first_line(error)}") from error
+                raise StoreError(f"cannot create {table.name} at {self._url}: {told(error)}") from error
         raise StoreError(f"table {table.name}: other writers kept winning; run it again")
 
     def _create(self, table: Table) -> DeltaTable:
         address = f"{self._url}/{table.name}"
         partition_by = list(table.partition_by) or None
-        DeltaTable.create(address, schema=_arrow_schema(table), partition_by=partition_by, mode="ignore")
-        self._opened[table.name] = DeltaTable(address)
+        DeltaTable.create(
+            address,
+            schema=_arrow_schema(table),
+            partition_by=partition_by,
+            mode="ignore",
+            storage_options=self._options,
+        )
+        self._opened[table.name] = DeltaTable(address, storage_options=self._options)
         return self._opened[table.name]
 
 
 def _arrow_schema(table: Table):
     return pl.DataFrame(schema=table.schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
-
-
-def _require_rows(
-    table: Table, rows: pl.DataFrame, start: datetime | None, end: datetime | None, equal: dict[str, str]
-) -> pl.DataFrame:
-    rows = rows.select(pl.col(name).cast(kind) for name, kind in table.schema.items()).sort(table.key)
-    inside = [pl.col(name) == value for name, value in equal.items()]
-    inside += [pl.col(table.time) >= start] if start is not None else []
-    inside += [pl.col(table.time) < end] if end is not None else []
-    if inside and rows.height and not rows.select(pl.all_horizontal(inside).all()).item():
-        raise StoreError(f"table {table.name}: rows outside the span they were to replace")
-    if rows.select(pl.struct(table.key).is_duplicated().any()).item():
-        raise StoreError(f"table {table.name}: rows repeat a key ({', '.join(table.key)})")
-    return rows
-
-
-def _broken_rules(table: Table, rows: pl.DataFrame) -> str:
-    return ", ".join(name for name, rule in table.rules.items() if rows.filter(~pl.sql_expr(rule)).height)
 
 
 def _predicate(table: Table, start: datetime | None, end: datetime | None, equal: dict[str, str]) -> str:
@@ -185,16 +172,3 @@ def _quoted(value: str) -> str:
 
 def _instant(moment: datetime) -> str:
     return f"'{moment.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%S.%fZ')}'"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def _require_read_only(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    try:
-        statements = connection.extract_statements(sql)
-    except duckdb.Error as error:
-        raise UsageError(f"SQL: {_first_line(error)}") from error
-    if len(statements) != 1 or statements[0].type not in READ_ONLY_STATEMENTS:
-        raise UsageError("SQL: give one SELECT statement; the tables are read-only here")

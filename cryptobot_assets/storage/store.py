@@ -18,6 +18,8 @@ from cryptobot_assets.domain.indicators import INDICATOR_SCHEMA
 from cryptobot_assets.domain.klines import KLINE_CONSTRAINTS, KLINE_SCHEMA, UTC_TIME
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.postgres_address import is_postgres
+from cryptobot_assets.storage.s3 import is_s3, s3_options
 
 
 @dataclass(frozen=True)
@@ -118,21 +120,38 @@ class Store(Protocol):
     def version(self, table: Table) -> str:
         """Identity of the table's present content, to record beside what was made from it."""
 
-    def query(self, sql: str) -> pl.DataFrame:
+    def query(self, statement: str) -> pl.DataFrame:
         """The answer to one read-only SQL statement (DuckDB's dialect) over the tables."""
+
+    def spans(self, table: Table) -> dict[str, tuple[datetime, datetime]]:
+        """First and newest stored time of every currency; quick however much is stored."""
 
 
 def open_store(settings: Settings) -> Store:
     """The store the settings name."""
+    return open_store_at(settings.lake_url, s3_endpoint=settings.s3_endpoint)
+
+
+def open_store_at(url: str, *, s3_endpoint: str | None = None) -> Store:
+    """The store at an address: a directory, `s3://bucket/prefix` or `postgresql://...`.
+
+    Raises:
+        UsageError: no store is of that kind.
+    """
+    if is_postgres(url):
+        from cryptobot_assets.storage.postgres import PostgresStore
+
+        return PostgresStore(url)
+    if "://" in url and not is_s3(url):
+        raise UsageError(
+            f"CRYPTOBOT_STORE_URL: a store on {url.split('://')[0]}:// is not available; "
+            "use a directory, s3:// or postgresql://"
+        )
     from cryptobot_assets.storage.lake import Lake
 
-    if "://" in settings.lake_url and not settings.lake_url.startswith("s3://"):
-        scheme = settings.lake_url.split("://")[0]
-        raise UsageError(f"CRYPTOBOT_STORE_URL: a store on {scheme}:// is not available; use a directory or s3://")
-    return Lake(settings.lake_url)
+    return Lake(url, s3_options(s3_endpoint) if is_s3(url) else None)
 
 
 def newest_times(store: Store, table: Table) -> dict[str, datetime]:
     """Time of each currency's newest row."""
-    rows = store.query(f"SELECT currency, max({table.time}) AS newest FROM {table.name} GROUP BY currency")
-    return dict(rows.select("currency", "newest").iter_rows())
+    return {currency: newest for currency, (_, newest) in store.spans(table).items()}

@@ -1,0 +1,274 @@
+"""The store on PostgreSQL.
+
+A write reads the span it replaces and sends only what differs, in one transaction: into an empty
+span that is a bare COPY, and a re-run that changes nothing writes nothing. Writers of one span
+wait for each other, writers of different currencies do not. Row rules are CHECK constraints and
+keys are primary keys of the tables themselves, so whatever writes to them is held to them.
+
+`indicators` is a partitioned table, each currency in its own `indicators_<currency>`, made with
+its first row. The name is lower case, so SQL finds it however the currency is written without
+quotes: `indicators_BTCUSDT` and `indicators_btcusdt` are one table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import polars as pl
+from adbc_driver_manager import Error
+
+from cryptobot_assets.errors import StoreError
+from cryptobot_assets.storage import sql
+from cryptobot_assets.storage.postgres_address import parse_address
+from cryptobot_assets.storage.postgres_connection import (
+    NO_RIGHTS,
+    UNDEFINED_COLUMN,
+    UNDEFINED_TABLE,
+    Cursor,
+    PostgresConnections,
+    text_literal,
+)
+from cryptobot_assets.storage.postgres_scan import PostgresScans
+from cryptobot_assets.storage.rules import broken_rules, require_rows
+from cryptobot_assets.storage.store import INDICATORS, Table
+
+REVISION = "0001"
+"""The newest migration, which this code reads and writes."""
+
+Equal = dict[str, str]
+
+
+class PostgresStore:
+    """A `Store` in one database; its tables are made on first use by a user who may."""
+
+    def __init__(self, url: str) -> None:
+        self._connections = PostgresConnections(parse_address(url))
+        self._place = self._connections.address.place
+        self._current = False
+        self._own_tables: set[str] = set()
+
+    def read(
+        self,
+        table: Table,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        columns: Sequence[str] | None = None,
+        **equal: str | Sequence[str],
+    ) -> pl.DataFrame:
+        """See `Store.read`."""
+        chosen = list(columns or table.schema)
+        where = condition(table, start, end, equal)
+        known = {name: value for name, value in equal.items() if isinstance(value, str)}
+        try:
+            rows = self._connections.run(lambda cursor: _fetch(cursor, table, chosen, where, known))
+        except Error as error:
+            if error.sqlstate == UNDEFINED_TABLE:
+                return pl.DataFrame(schema={name: table.schema[name] for name in chosen})
+            raise self._failure(error) from error
+        return rows.sort(table.key).select(chosen)
+
+    def replace(
+        self, table: Table, rows: pl.DataFrame, *, start: datetime | None, end: datetime | None, **equal: str
+    ) -> int:
+        """See `Store.replace`. The version stays when nothing differs from what is held."""
+        rows = require_rows(table, rows, start, end, equal)
+        try:
+            self._ensure(table, rows)
+            self._connections.run(lambda cursor: _replace(cursor, table, rows, start, end, equal), patient=True)
+        except Error as error:
+            reason = broken_rules(table, rows) if (error.sqlstate or "").startswith("23") else ""
+            if reason:
+                raise StoreError(f"table {table.name} refused the rows: {reason}") from error
+            raise self._failure(error, f"table {table.name}: ") from error
+        return rows.height
+
+    def version(self, table: Table) -> str:
+        """See `Store.version`: how many writes have changed the table."""
+        counted = f"SELECT sum(writes)::bigint FROM cryptobot_writes WHERE table_name = {text_literal(table.name)}"
+        try:
+            writes = self._connections.run(lambda cursor: _value(cursor, counted))
+        except Error as error:
+            if error.sqlstate == UNDEFINED_TABLE:
+                return "none"
+            raise self._failure(error) from error
+        return "none" if writes is None else str(writes)
+
+    def query(self, statement: str) -> pl.DataFrame:
+        """See `Store.query`. All tables are read as of one instant."""
+        try:
+            with PostgresScans(self._connections) as scans:
+                return sql.select(statement, scans.dataset)
+        except Error as error:
+            raise self._failure(error) from error
+
+    def spans(self, table: Table) -> dict[str, tuple[datetime, datetime]]:
+        """See `Store.spans`: looked up in the index, currency by currency."""
+        try:
+            rows = self._connections.run(lambda cursor: _rows(cursor, SPANS.format(table=table.name)))
+        except Error as error:
+            if error.sqlstate == UNDEFINED_TABLE:
+                return {}
+            raise self._failure(error) from error
+        return {currency: (first, newest) for currency, first, newest in rows.iter_rows()}
+
+    def close(self) -> None:
+        """Close the connections; the store can be used again."""
+        self._connections.close()
+
+    def _ensure(self, table: Table, rows: pl.DataFrame) -> None:
+        """The tables, of the revision this code knows, and the own tables of currencies."""
+        if not self._current:
+            if self._revision() != REVISION:
+                self._upgrade()
+            self._current = True
+        if table is INDICATORS:
+            for currency in rows["currency"].drop_nulls().unique().sort().to_list():
+                self._ensure_own_table(currency)
+
+    def _revision(self) -> str | None:
+        try:
+            return self._connections.run(
+                lambda cursor: _value(cursor, "SELECT version_num FROM cryptobot_alembic_version"), patient=True
+            )
+        except Error as error:
+            if error.sqlstate == UNDEFINED_TABLE:
+                return None
+            raise
+
+    def _upgrade(self) -> None:
+        from cryptobot_assets.storage.postgres_schema import upgrade  # costs a second to import, needed once
+
+        upgrade(self._connections.address)
+
+    def _ensure_own_table(self, currency: str) -> None:
+        if currency in self._own_tables:
+            return
+        if len(currency.encode()) > LONGEST_CURRENCY:
+            raise StoreError(f"table indicators: {currency!r} is too long for a table of its own")
+        made = f"SELECT cryptobot_make_indicators({text_literal(currency)})::text"
+        self._connections.run(lambda cursor: _value(cursor, made), patient=True)
+        self._own_tables.add(currency)
+
+    def _failure(self, error: Error, prefix: str = "") -> StoreError:
+        if error.sqlstate in (UNDEFINED_COLUMN, UNDEFINED_TABLE):
+            return StoreError(f"the tables at {self._place} are not up to date: let their owner write once")
+        failure = self._connections.failure(error)
+        return StoreError(f"{prefix}{failure}") if error.sqlstate and error.sqlstate != NO_RIGHTS else failure
+
+
+LONGEST_CURRENCY = 63 - len("indicators_")
+
+SPANS = """
+WITH RECURSIVE held AS (
+    SELECT min(currency) AS currency FROM {table}
+    UNION ALL
+    SELECT (SELECT min(t.currency) FROM {table} t WHERE t.currency > held.currency) FROM held
+    WHERE held.currency IS NOT NULL
+)
+SELECT currency,
+    (SELECT min(time) FROM {table} t WHERE t.currency = held.currency) AS first,
+    (SELECT max(time) FROM {table} t WHERE t.currency = held.currency) AS newest
+FROM held WHERE currency IS NOT NULL ORDER BY currency
+"""
+
+
+def condition(table: Table, start: datetime | None, end: datetime | None, equal: dict[str, str | Sequence[str]]) -> str:
+    """A span of rows in SQL."""
+    parts = []
+    for name, value in equal.items():
+        values = [value] if isinstance(value, str) else list(value)
+        parts.append(f'"{name}" IN ({", ".join(map(text_literal, values))})' if values else "false")
+    parts += [f"{table.time} >= {instant(start)}"] if start is not None else []
+    parts += [f"{table.time} < {instant(end)}"] if end is not None else []
+    return " AND ".join(parts) or "true"
+
+
+def instant(moment: datetime) -> str:
+    """An instant in SQL."""
+    return f"timestamptz '{moment.astimezone(UTC).strftime('%Y-%m-%d %H:%M:%S.%f')}+00'"
+
+
+def _fetch(cursor: Cursor, table: Table, columns: list[str], where: str, known: Equal) -> pl.DataFrame:
+    """The columns and the key, unsorted; a column of one known value is not sent."""
+    names = [name for name in table.schema if name in {*columns, *table.key}]
+    sent = [name for name in names if name not in known]
+    rows = _rows(cursor, f"SELECT {_list(sent)} FROM {table.name} WHERE {where}")
+    return rows.select(
+        (pl.lit(known[name]).alias(name) if name in known else pl.col(name)).cast(table.schema[name]) for name in names
+    )
+
+
+def _replace(
+    cursor: Cursor, table: Table, rows: pl.DataFrame, start: datetime | None, end: datetime | None, equal: Equal
+) -> None:
+    part = equal.get(table.partition_by[0], "") if table.partition_by else ""
+    _lock(cursor, table, part)
+    held = _fetch(cursor, table, list(table.schema), condition(table, start, end, equal), equal)
+    gone = held.join(rows, on=table.key, how="anti")
+    changed = rows.join(held, on=list(table.schema), how="anti", nulls_equal=True) if held.height else rows
+    if gone.height:
+        _send(cursor, table, gone.select(table.key), f"gone_{table.name}")
+        same = " AND ".join(f't."{name}" = s."{name}"' for name in table.key)
+        _run(cursor, f"DELETE FROM {table.name} t USING gone_{table.name} s WHERE {same}")
+        _run(cursor, f"DROP TABLE gone_{table.name}")
+    if changed.height and held.height:
+        _send(cursor, table, changed, f"changed_{table.name}")
+        others = ", ".join(f'"{name}" = excluded."{name}"' for name in table.schema if name not in table.key)
+        _run(
+            cursor,
+            f"INSERT INTO {table.name} ({_list(table.schema)}) SELECT {_list(table.schema)} FROM changed_{table.name} "
+            f"ON CONFLICT ({_list(table.key)}) DO UPDATE SET {others}",
+        )
+        _run(cursor, f"DROP TABLE changed_{table.name}")
+    elif changed.height:
+        _ingest(cursor, table.name, changed)
+    if gone.height or changed.height:
+        _run(
+            cursor,
+            f"INSERT INTO cryptobot_writes AS w VALUES ({text_literal(table.name)}, {text_literal(part)}, 1) "
+            "ON CONFLICT (table_name, part) DO UPDATE SET writes = w.writes + 1",
+        )
+
+
+def _lock(cursor: Cursor, table: Table, part: str) -> None:
+    """Keep other writers of this part out until the transaction ends; without a part, all writers of the table."""
+    mode = "_shared" if part else ""
+    _value(cursor, f"SELECT pg_advisory_xact_lock{mode}({_lock_key(table.name)})::text")
+    if part:
+        _value(cursor, f"SELECT pg_advisory_xact_lock({_lock_key(f'{table.name}/{part}')})::text")
+
+
+def _lock_key(name: str) -> str:
+    return f"hashtextextended({text_literal(f'cryptobot {name}')}, 0)"
+
+
+def _send(cursor: Cursor, table: Table, rows: pl.DataFrame, name: str) -> None:
+    """Rows into a temporary table with the types of `table`."""
+    _run(cursor, f"CREATE TEMPORARY TABLE {name} AS SELECT {_list(rows.columns)} FROM {table.name} WITH NO DATA")
+    _ingest(cursor, name, rows, temporary=True)
+
+
+def _ingest(cursor: Cursor, name: str, rows: pl.DataFrame, *, temporary: bool = False) -> None:
+    arrow = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+    cursor.adbc_ingest(name, arrow, mode="append", temporary=temporary)
+
+
+def _run(cursor: Cursor, statement: str) -> None:
+    cursor.execute(statement)
+
+
+def _rows(cursor: Cursor, statement: str) -> pl.DataFrame:
+    cursor.execute(statement)
+    return pl.from_arrow(cursor.fetch_arrow_table())
+
+
+def _value(cursor: Cursor, statement: str) -> object:
+    cursor.execute(statement)
+    row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

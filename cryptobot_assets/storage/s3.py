@@ -1,0 +1,28 @@
+"""How a lake reaches S3. Credentials, region and endpoint are AWS's own variables (`AWS_*`)."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+COMMIT_WITHOUT_LOCKS = {"aws_conditional_put": "etag"}
+"""A commit is a put that fails when its number is taken (`If-None-Match: *`), so writers need no lock table."""
+
+
+def is_s3(url: str) -> bool:
+    """Whether a lake lies in a bucket."""
+    return url.startswith("s3://")
+
+
+def s3_options(endpoint: str | None) -> dict[str, str]:
+    """Options of a lake on S3; unencrypted HTTP is for an endpoint on this machine, unless AWS_ALLOW_HTTP says more."""
+    parts = urlsplit(endpoint or "")
+    plain = parts.scheme == "http" and _is_here(parts.hostname or "")
+    return COMMIT_WITHOUT_LOCKS | ({"aws_allow_http": "true"} if plain else {})
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,95 @@
+"""A real S3 server that knows one key, on free ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+KEY, SECRET = "key", "the secret"
+START_SECONDS = 60
+PORTS = ("master.port", "volume.port", "filer.port", "s3.port")
+PORTS += tuple(f"{name}.grpc" for name in PORTS)
+
+
+def s3_environment(endpoint: str, *, secret: str = SECRET) -> dict[str, str]:
+    """Variables by which AWS's tools find the server."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_REGION": "us-east-1",
+    }
+
+
+@contextmanager
+def s3_server(directory: Path) -> Iterator[str]:
+    """Its endpoint, once it answers, with the bucket `bucket`."""
+    identity = {"name": "me", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
+    (directory / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    with (directory / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [
+                str(Path(sys.executable).with_name("weed")), "server", "-filer", "-s3", f"-dir={directory}",
+                "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={directory / 's3.json'}",
+                "-master.volumeSizeLimitMB=64", "-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0",
+                *(f"-{name}={port}" for name, port in ports.items()),
+            ],
+            stdout=log, stderr=log, cwd=directory, start_new_session=True, env=os.environ | {"HOME": str(directory)},
+        )  # fmt: skip
+    try:
+        endpoint = f"http://127.0.0.1:{ports['s3.port']}"
+        make_bucket(endpoint, server, directory / "log")
+        yield endpoint
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+        shutil.rmtree(directory)
+
+
+def make_bucket(endpoint: str, server: subprocess.Popen, log: Path) -> None:
+    """As soon as the server can."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=KEY,
+        aws_secret_access_key=SECRET,
+        region_name="us-east-1",
+        config=Config(retries={"max_attempts": 0}, connect_timeout=2, read_timeout=10),
+    )
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            client.create_bucket(Bucket="bucket")
+            client.put_object(Bucket="bucket", Key="begin", Body=b"")
+            return
+        except client.exceptions.BucketAlreadyOwnedByYou:
+            client.put_object(Bucket="bucket", Key="begin", Body=b"")
+            return
+        except (BotoCoreError, ClientError):
+            assert server.poll() is None, f"the S3 server ended: {log.read_bytes()[-2000:]!r}"
+            assert time.monotonic() < deadline, "the S3 server does not answer"
+            time.sleep(0.1)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
