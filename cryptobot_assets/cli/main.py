@@ -155,6 +155,19 @@ def sql(query: str, kind: str, out: Path | None) -> None:
 
 
 @cryptobot.command()
+@click.argument("from_url")
+@click.argument("to_url")
+def copy(from_url: str, to_url: str) -> None:
+    """Copy every table of one store into another: a directory, s3://bucket/prefix or postgresql://...
+
+    Run again, or after an interruption, it writes only what differs. Other rows of the target stay.
+    """
+    from cryptobot_assets.cli.copy import run_copy
+
+    run_copy(Settings.load(), from_url, to_url)
+
+
+@cryptobot.command()
 def doctor() -> None:
     """Check settings, home, stores, exchange and registry, and say what to mend."""
     from cryptobot_assets.cli.doctor import run_doctor

@@ -16,6 +16,7 @@ OPTIONS = {
     "backfill": ("--currencies", "--from", "--to"),
     "report": ("--market", "--from", "--to", "--json"),
     "sql": ("QUERY", "--format", "[table|csv|parquet]", "--out"),
+    "copy": ("FROM_URL", "TO_URL"),
     "doctor": (),
 }  # fmt: skip
 
