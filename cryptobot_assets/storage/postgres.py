@@ -206,6 +206,8 @@ def _replace(
     part = equal.get(table.partition_by[0], "") if table.partition_by else ""
     _lock(cursor, table, part)
     held = _fetch(cursor, table, list(table.schema), condition(table, start, end, equal), equal)
+    if held.sort(table.key).equals(rows):
+        return
     gone = held.join(rows, on=table.key, how="anti")
     changed = rows.join(held, on=list(table.schema), how="anti", nulls_equal=True) if held.height else rows
     if gone.height:
@@ -224,12 +226,11 @@ def _replace(
         _run(cursor, f"DROP TABLE changed_{table.name}")
     elif changed.height:
         _ingest(cursor, table.name, changed)
-    if gone.height or changed.height:
-        _run(
-            cursor,
-            f"INSERT INTO cryptobot_writes AS w VALUES ({text_literal(table.name)}, {text_literal(part)}, 1) "
-            "ON CONFLICT (table_name, part) DO UPDATE SET writes = w.writes + 1",
-        )
+    _run(
+        cursor,
+        f"INSERT INTO cryptobot_writes AS w VALUES ({text_literal(table.name)}, {text_literal(part)}, 1) "
+        "ON CONFLICT (table_name, part) DO UPDATE SET writes = w.writes + 1",
+    )
 
 
 def _lock(cursor: Cursor, table: Table, part: str) -> None:
