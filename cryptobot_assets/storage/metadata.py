@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from cryptobot_assets.errors import StoreError, UsageError
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.embedded_postgres import EmbeddedPostgres
+from cryptobot_assets.storage.postgres_address import STARTING
 
 DAGSTER_DATABASE = "cryptobot_dagster"
 MLFLOW_DATABASE = "cryptobot_mlflow"
@@ -108,7 +109,7 @@ def _connect(server: URL) -> psycopg2.extensions.connection:
         try:
             return psycopg2.connect(plain.render_as_string(hide_password=False), connect_timeout=CONNECT_SECONDS)
         except psycopg2.Error as error:
-            starting = "starting up" in str(error)
+            starting = any(word in str(error) for word in STARTING)
             if not starting or time.monotonic() > deadline:
                 raise StoreError(
                     f"the metadata server at {_place(server)} does not answer: {_reason(error, server)}; "

@@ -15,6 +15,9 @@ CONNECT_SECONDS = 10
 FORM = "CRYPTOBOT_STORE_URL: write postgresql://user:password@host:5432/database"
 HOST = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]]*)(:(?P<port>\d{1,5}))?$")
 
+STARTING = ("starting up", "not yet accepting connections")
+"""What a server says that will answer soon: it starts, or recovers what a crash left."""
+
 
 @dataclass(frozen=True)
 class PostgresAddress:

@@ -20,7 +20,7 @@ from adbc_driver_manager import Error
 from adbc_driver_postgresql import dbapi
 
 from cryptobot_assets.errors import StoreError
-from cryptobot_assets.storage.postgres_address import PostgresAddress
+from cryptobot_assets.storage.postgres_address import STARTING, PostgresAddress
 
 Cursor = dbapi.Cursor
 T = TypeVar("T")
@@ -35,7 +35,7 @@ SERVER_GONE = ("08", "57P")
 """SQLSTATE classes: connection failures, and a server that stops or starts."""
 
 LOGIN_REFUSED = re.compile(r"Failed to connect:.*FATAL:", re.DOTALL)
-PASSING = ("starting up", "shutting down", "terminating connection", "recovery mode")
+PASSING = (*STARTING, "shutting down", "terminating connection", "recovery mode")
 """Refusals of a login that end by themselves; a failed login carries no SQLSTATE."""
 
 CONFLICTS = {"40001", "40P01"}
@@ -91,7 +91,7 @@ class PostgresConnections:
                 connection = dbapi.connect(self.address.libpq)
                 break
             except Error as error:
-                if "starting up" not in str(error) or time.monotonic() > deadline:
+                if not any(word in str(error) for word in STARTING) or time.monotonic() > deadline:
                     raise
             time.sleep(0.1)
         with connection.cursor() as cursor:
