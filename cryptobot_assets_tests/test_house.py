@@ -21,7 +21,7 @@ FLOORS = (
     {"models", "storage"},
     {"partitions", "resources", "leaderboard", "report", "universe"},
     {"assets"},
-    {"checks", "automation"},
+    {"automation"},
     {"definitions"},
     {"deployment"},
     {"cli"},
