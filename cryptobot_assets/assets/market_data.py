@@ -86,7 +86,8 @@ def store_klines(block: Fetched, interval: str, store: Store) -> pl.DataFrame:
     span, rows = block.span, block.rows
     store.replace(KLINES, rows, start=span.start, end=span.end, currency=span.currency)
     gaps = find_gaps(span.currency, rows["time"], interval, block.start, block.end)
-    store.replace(GAPS, gaps, start=span.start, end=span.end, currency=span.currency)
+    unexplained = gaps.with_columns(kind=pl.lit(None, pl.String))
+    store.replace(GAPS, unexplained, start=span.start, end=span.end, currency=span.currency)
     return gaps
 
 

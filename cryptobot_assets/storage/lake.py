@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Field, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from cryptobot_assets.errors import StoreError
@@ -48,7 +48,9 @@ class Lake:
         delta = self._existing(table)
         if delta is None:
             return pl.DataFrame(schema={name: table.schema[name] for name in chosen})
-        rows = pl.scan_delta(delta)
+        rows = pl.scan_delta(delta).with_columns(
+            pl.lit(None, table.schema[name]).alias(name) for name in _absent(table, delta)
+        )
         for name, value in equal.items():
             rows = rows.filter(pl.col(name) == value if isinstance(value, str) else pl.col(name).is_in(list(value)))
         if start is not None:
@@ -129,6 +131,11 @@ class Lake:
         for attempt in range(COMMIT_RETRIES):
             try:
                 delta = self._existing(table) or self._create(table)
+                absent = _absent(table, delta)
+                if absent:
+                    delta.alter.add_columns(
+                        [Field.from_arrow(one) for one in _arrow_schema(table) if one.name in absent]
+                    )
                 held = delta.metadata().configuration
                 missing = {name: rule for name, rule in table.rules.items() if f"delta.constraints.{name}" not in held}
                 if missing:
@@ -157,6 +164,12 @@ class Lake:
 
 def _arrow_schema(table: Table):
     return pl.DataFrame(schema=table.schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+
+
+def _absent(table: Table, delta: DeltaTable) -> list[str]:
+    """Columns that a table made by an earlier version of this program does not have yet."""
+    held = {one.name for one in delta.schema().fields}
+    return [name for name in table.schema if name not in held]
 
 
 def _predicate(table: Table, start: datetime | None, end: datetime | None, equal: dict[str, str]) -> str:

@@ -1,6 +1,6 @@
 """What every store does, whichever engine holds the tables.
 
-A store keeps four tables in long format, keyed as in `TABLES`. Writing replaces whole spans: the
+A store keeps its tables in long format, keyed as in `TABLES`. Writing replaces whole spans: the
 rows of one key prefix and one half-open range of time, so that writing twice leaves one copy and
 a write cut short leaves the old rows.
 """
@@ -82,12 +82,46 @@ PREDICTIONS = Table(
 )
 GAPS = Table(
     "gaps",
-    {"currency": pl.String(), "time": UTC_TIME, "end": UTC_TIME, "missing": pl.Int64()},
+    {"currency": pl.String(), "time": UTC_TIME, "end": UTC_TIME, "missing": pl.Int64(), "kind": pl.String()},
     key=("currency", "time"),
     partition_by=(),
+    nullable=frozenset({"kind"}),
     constraints={"end_is_after_time": '"end" > "time"'},
 )
-TABLES: dict[str, Table] = {table.name: table for table in (KLINES, INDICATORS, PREDICTIONS, GAPS)}
+"""Runs of the grid without a kline; `kind` says why, null until the ledger has looked."""
+
+LISTINGS = Table(
+    "listings",
+    {
+        "currency": pl.String(),
+        "time": UTC_TIME,
+        "end": UTC_TIME,
+        "base": pl.String(),
+        "quote": pl.String(),
+        "kind": pl.String(),
+        "position": pl.Int64(),
+    },
+    key=("currency", "time"),
+    partition_by=(),
+    nullable=frozenset({"end"}),
+    constraints={"end_is_after_time": '"end" IS NULL OR "end" > "time"'},
+)
+"""When each currency traded: from `time`, its first kline, to `end`, just after its last, null while it trades.
+
+`position` is the currency's place in the universe: given once, never to another.
+"""
+
+EXCHANGE_CLIENTS = Table(
+    "exchange_clients",
+    {"exchange": pl.String(), "client": pl.String(), "time": UTC_TIME, "blocked_until": UTC_TIME},
+    key=("exchange", "client"),
+    partition_by=(),
+    nullable=frozenset({"blocked_until"}),
+)
+"""Machines that read from an exchange now: when each last said so, and until when it was told to wait."""
+
+TABLES: dict[str, Table] = {table.name: table for table in (KLINES, INDICATORS, PREDICTIONS, GAPS, LISTINGS)}
+"""What people ask and copy; `EXCHANGE_CLIENTS` is the platform's own business."""
 
 
 class Store(Protocol):

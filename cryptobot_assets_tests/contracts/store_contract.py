@@ -20,7 +20,7 @@ from polars.testing import assert_frame_equal
 
 from cryptobot_assets.domain.indicators import INDICATOR_SCHEMA
 from cryptobot_assets.errors import StoreError, UsageError
-from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, PREDICTIONS, TABLES, Store, Table
+from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, LISTINGS, PREDICTIONS, TABLES, Store, Table
 from cryptobot_assets_tests.factories import START, hours_after, make_closes, make_klines, make_predictions
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -46,6 +46,8 @@ BROKEN = [
     *[(PREDICTIONS, {name: None}) for name in ("market", "algorithm", "version", "cutoff")],
     (GAPS, {"end": START}),
     (GAPS, {"missing": None}),
+    (LISTINGS, {"end": START}),
+    *[(LISTINGS, {name: None}) for name in ("base", "quote", "kind", "position")],
 ]
 
 
@@ -61,8 +63,12 @@ def make_rows(table: Table, count: int = 48, *, currency: str = "BTCUSDT", seed:
         known = {"currency", "time", "close", "rsi_14h"}
         blank = [pl.lit(None, kind).alias(name) for name, kind in INDICATOR_SCHEMA.items() if name not in known]
         return closes.with_columns(*blank, rsi_14h=pl.lit(50.0)).select(list(INDICATOR_SCHEMA))
-    gap = [(pl.col("time") + timedelta(minutes=30)).alias("end"), pl.lit(30, pl.Int64).alias("missing")]
-    return closes.select("currency", "time", *gap)
+    end = (pl.col("time") + timedelta(minutes=30)).alias("end")
+    if table is LISTINGS:
+        names = {"base": "BTC", "quote": "USDT", "kind": "coin"}
+        position = pl.lit(0, pl.Int64).alias("position")
+        return closes.select("currency", "time", end, **{k: pl.lit(v) for k, v in names.items()}).with_columns(position)
+    return closes.select("currency", "time", end, missing=pl.lit(30, pl.Int64), kind=pl.lit("outage"))
 
 
 def spoil(rows: pl.DataFrame, values: dict[str, object]) -> pl.DataFrame:

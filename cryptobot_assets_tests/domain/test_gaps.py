@@ -43,7 +43,7 @@ def test_a_whole_range_has_no_gap():
 
 def test_a_gap_is_a_row_of_the_table():
     gaps = find_gaps("BTCUSDT", times_of([0, 3]), "1h", START, hours_after(6))
-    assert gaps.schema == pl.Schema(GAPS.schema)
+    assert gaps.schema == pl.Schema({name: kind for name, kind in GAPS.schema.items() if name != "kind"})
     assert gaps.rows() == [
         ("BTCUSDT", hours_after(1), hours_after(3), 2),
         ("BTCUSDT", hours_after(4), hours_after(6), 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -13,7 +14,7 @@ from polars.testing import assert_frame_equal
 from cryptobot_assets.errors import StoreError, UsageError
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
-from cryptobot_assets.storage.store import KLINES, TABLES, open_store
+from cryptobot_assets.storage.store import GAPS, KLINES, TABLES, open_store
 from cryptobot_assets_tests.contracts.store_contract import (
     BROKEN,
     END,
@@ -52,6 +53,15 @@ def test_rules_a_killed_maker_left_out_are_added_before_the_next_write(address: 
         Lake(address).replace(KLINES, spoil(priced(1.0), {"low": -1.0}), start=None, end=None)
     held = DeltaTable(f"{address}/klines").metadata().configuration
     assert {name.removeprefix("delta.constraints.") for name in held} == set(KLINES.rules)
+
+
+def test_a_table_of_an_earlier_version_is_read_and_gets_its_new_columns_with_the_next_write(address: str):
+    rows = make_rows(GAPS)
+    write_deltalake(f"{address}/gaps", rows.drop("kind"))
+    unexplained = rows.with_columns(kind=pl.lit(None, pl.String))
+    assert_frame_equal(Lake(address).read(GAPS), unexplained)
+    Lake(address).replace(GAPS, rows.head(1), start=START, end=START + timedelta(minutes=30), currency="BTCUSDT")
+    assert_frame_equal(Lake(address).read(GAPS), pl.concat([rows.head(1), unexplained.slice(1)]))
 
 
 def test_a_version_can_be_read_again(address: str):
