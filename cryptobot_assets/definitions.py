@@ -1,4 +1,4 @@
-"""Everything Dagster loads: assets, resources, jobs and schedules of one deployment."""
+"""Everything Dagster loads: assets, resources and automation of one deployment."""
 
 import warnings
 
@@ -10,7 +10,7 @@ from cryptobot_assets.assets.market_data import market_data_assets
 from cryptobot_assets.assets.predictions import prediction_assets
 from cryptobot_assets.assets.promotion import promotion_assets
 from cryptobot_assets.assets.training import model_asset_name, training_assets
-from cryptobot_assets.automation import automation
+from cryptobot_assets.automation.assembly import automation
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.resources import make_resources
@@ -26,8 +26,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 
 
 def _build(partitions: Partitions) -> dg.Definitions:
-    jobs, schedules = automation(partitions)
-    return dg.Definitions(
+    assets = dg.Definitions(
         assets=[
             *market_data_assets(partitions),
             *feature_assets(partitions),
@@ -37,11 +36,10 @@ def _build(partitions: Partitions) -> dg.Definitions:
             *promotion_assets(partitions),
         ],
         resources=make_resources(partitions.settings),
-        jobs=jobs,
-        schedules=schedules,
         # A step in a process of its own would import everything again and read each training set again.
         executor=dg.in_process_executor,
     )
+    return dg.Definitions.merge(assets, automation(partitions))
 
 
 @dg.definitions

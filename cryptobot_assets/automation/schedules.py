@@ -7,14 +7,17 @@ import dagster as dg
 from cryptobot_assets.partitions import Partitions
 
 
-def automation(partitions: Partitions) -> tuple[list, list[dg.ScheduleDefinition]]:
-    """Jobs and schedules of one deployment; schedules are off until someone switches them on."""
+def market_data_schedules(partitions: Partitions) -> dg.Definitions:
+    """Jobs of market data and their schedules, which are off until someone switches them on."""
     klines_job = dg.define_asset_job("klines_job", selection="klines")
     indicators_job = dg.define_asset_job("indicators_job", selection="indicators")
-    return [klines_job, indicators_job], [
-        _ranged_schedule("ingestion_schedule", klines_job, "0 0,12 * * *", partitions),
-        _ranged_schedule("indicators_schedule", indicators_job, "0 1,13 * * *", partitions),
-    ]
+    return dg.Definitions(
+        jobs=[klines_job, indicators_job],
+        schedules=[
+            _ranged_schedule("ingestion_schedule", klines_job, "0 0,12 * * *", partitions),
+            _ranged_schedule("indicators_schedule", indicators_job, "0 1,13 * * *", partitions),
+        ],
+    )
 
 
 def _ranged_schedule(name: str, job, cron: str, partitions: Partitions) -> dg.ScheduleDefinition:

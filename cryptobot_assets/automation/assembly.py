@@ -1,0 +1,14 @@
+"""Everything that runs without a hand: one function a concern, each in a file of its own."""
+
+import dagster as dg
+
+from cryptobot_assets.automation.schedules import market_data_schedules
+from cryptobot_assets.partitions import Partitions
+
+CONCERNS = (market_data_schedules,)
+"""Each returns the jobs, schedules and sensors of one concern."""
+
+
+def automation(partitions: Partitions) -> dg.Definitions:
+    """Jobs, schedules and sensors of one deployment."""
+    return dg.Definitions.merge(*(concern(partitions) for concern in CONCERNS))
