@@ -3,11 +3,16 @@
 Market data is partitioned currency x span, a span being a day at 1m and a month at 1h; models are
 partitioned market x cutoff day; reports by market. Dagster orders the dimensions of a key by
 name: `BTCUSDT|2024-05-13`, `2024-05-13|ALL`.
+
+Dagster slows down with the partitions of an asset, and is documented for up to 100,000. So market
+data of many currencies is laid out in groups, each with assets of its own (`klines`, `klines_02`,
+...), and models of single currencies are for the first twenty alone.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 
 import dagster as dg
 
@@ -17,6 +22,25 @@ from cryptobot_assets.settings import Settings
 
 POOLED_MARKET = "ALL"
 LOOKBACK_DAYS = 28
+GROUP_SIZES = {"day": 20, "month": 500}
+"""Most currencies of a group: 68,000 days since 2017, or 55,000 months."""
+CURRENCIES_WITH_MODELS = 20
+
+
+@dataclass(frozen=True)
+class Group:
+    """Currencies that share the assets of market data, in order; a currency never moves to another group."""
+
+    number: int
+    currencies: tuple[str, ...]
+
+    def asset(self, layer: str) -> str:
+        """The group's asset of a layer (`klines`, `indicators`, `predictions`): the first group's has no suffix.
+
+        >>> Group(1, ("BTCUSDT",)).asset("klines"), Group(2, ("ETHUSDT",)).asset("klines")
+        ('klines', 'klines_02')
+        """
+        return layer if self.number == 1 else f"{layer}_{self.number:02}"
 
 
 @dataclass(frozen=True)
@@ -25,10 +49,19 @@ class Partitions:
 
     settings: Settings
 
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The universe in groups, in the order of the settings: a currency named after the others moves none."""
+        names, size = self.settings.currencies, GROUP_SIZES[self.settings.partition]
+        return tuple(
+            Group(number, names[start : start + size])
+            for number, start in enumerate(range(0, len(names), size), start=1)
+        )
+
     @property
     def markets(self) -> tuple[str, ...]:
-        """What a model may be trained on: the pooled universe or one currency."""
-        return (POOLED_MARKET, *self.settings.currencies)
+        """What a model may be trained on: the pooled universe or one of the first currencies."""
+        return (POOLED_MARKET, *self.settings.currencies[:CURRENCIES_WITH_MODELS])
 
     @property
     def span_name(self) -> str:
@@ -42,10 +75,9 @@ class Partitions:
             return dg.MonthlyPartitionsDefinition(self.settings.start_day.replace(day=1).isoformat(), end_offset=1)
         return dg.DailyPartitionsDefinition(self.settings.start_day.isoformat(), end_offset=1)
 
-    @property
-    def market_data(self) -> dg.MultiPartitionsDefinition:
-        """currency x span."""
-        currencies = dg.StaticPartitionsDefinition(list(self.settings.currencies))
+    def market_data(self, group: Group) -> dg.MultiPartitionsDefinition:
+        """currency x span, of the group's currencies."""
+        currencies = dg.StaticPartitionsDefinition(list(group.currencies))
         return dg.MultiPartitionsDefinition({"currency": currencies, self.span_name: self.spans})
 
     @property
@@ -71,10 +103,9 @@ class Partitions:
             }
         )
 
-    @property
-    def training_window(self) -> dg.MultiPartitionMapping:
-        """A model of a cutoff learns from the spans before it: of its currency, or of all for `ALL`."""
-        markets = {name: {POOLED_MARKET, name} for name in self.settings.currencies}
+    def training_window(self, group: Group) -> dg.MultiPartitionMapping:
+        """A model of a cutoff learns from the group's spans before it: of its currency, or of all for `ALL`."""
+        markets = {name: {POOLED_MARKET, name} & set(self.markets) for name in group.currencies}
         days = -self.settings.train_days - LOOKBACK_DAYS
         window = dg.TimeWindowPartitionMapping(
             start_offset=days, end_offset=-1, allow_nonexistent_upstream_partitions=True

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from cryptobot_assets.definitions import build_definitions, defs
-from cryptobot_assets.partitions import Partitions
+from cryptobot_assets.partitions import GROUP_SIZES, Partitions
 from cryptobot_assets.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings(
@@ -77,7 +77,7 @@ def test_partitions_hold_the_currencies_the_markets_and_today(tmp_path: Path) ->
     now = datetime(2025, 3, 15, 18, tzinfo=UTC)
     for interval, last in (("1m", "2025-03-15"), ("1h", "2025-03-01")):
         partitions = Partitions(make_settings(tmp_path, interval))
-        keys = partitions.market_data.get_partition_keys(now)
+        keys = partitions.market_data(partitions.groups[0]).get_partition_keys(now)
         assert f"BTCUSDT|{last}" in keys
         assert {key.split("|")[0] for key in keys} == set(CURRENCIES)
         assert max(key.split("|")[1] for key in keys) == last
@@ -85,11 +85,9 @@ def test_partitions_hold_the_currencies_the_markets_and_today(tmp_path: Path) ->
         assert partitions.market_partitions.get_partition_keys() == ["ALL", *CURRENCIES]
 
 
-def test_jobs_and_schedules_are_known_by_these_names_and_times(tmp_path: Path) -> None:
+def test_schedules_are_known_by_these_names_and_times(tmp_path: Path) -> None:
     repository = build_definitions(make_settings(tmp_path)).get_repository_def()
-    jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
     schedules = {one.name: (one.cron_schedule, one.execution_timezone) for one in repository.schedule_defs}
-    assert jobs == {"klines_job", "indicators_job"}
     assert schedules == {
         "ingestion_schedule": ("0 0,12 * * *", "UTC"),
         "indicators_schedule": ("0 1,13 * * *", "UTC"),
@@ -105,21 +103,30 @@ def test_jobs_and_schedules_are_known_by_these_names_and_times(tmp_path: Path) -
         ("1h", "2025-03-15T12:00", ["2025-03-01"]),
     ],
 )
-@pytest.mark.parametrize("schedule", ["ingestion_schedule", "indicators_schedule"])
-def test_a_tick_asks_for_one_run_over_yesterday_and_today_of_every_currency(
-    schedule: str, interval: str, moment: str, spans: list[str], tmp_path: Path
+@pytest.mark.parametrize(
+    ("schedule", "layer"), [("ingestion_schedule", "klines"), ("indicators_schedule", "indicators")]
+)
+def test_a_tick_asks_for_one_run_a_group_over_yesterday_and_today_of_its_currencies(
+    schedule: str, layer: str, interval: str, moment: str, spans: list[str], tmp_path: Path
 ) -> None:
-    settings = make_settings(tmp_path, interval)
-    repository = build_definitions(settings).get_repository_def()
+    names = tuple(f"C{number:03}USDT" for number in range(GROUP_SIZES[SPANS[interval]] + 2))
+    repository = build_definitions(make_settings(tmp_path, interval, currencies=",".join(names))).get_repository_def()
     tick = datetime.fromisoformat(moment).replace(tzinfo=UTC)
     with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_schedule_context(instance=instance, scheduled_execution_time=tick, repository_def=repository)
-        (request,) = repository.get_schedule_def(schedule).evaluate_tick(context).run_requests
-    first, last = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
-    job = repository.get_job(repository.get_schedule_def(schedule).job_name)
-    keys = job.partitions_def.get_partition_keys_in_range(dg.PartitionKeyRange(first, last))
-    assert set(keys) == {f"{currency}|{span}" for currency in CURRENCIES for span in spans}
-    assert request.run_key == f"{schedule}-{moment}"
+        requests = repository.get_schedule_def(schedule).evaluate_tick(context).run_requests
+    asked = []
+    for request in requests:
+        (asset,) = request.asset_selection
+        first, last = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
+        keys = repository.asset_graph.get(asset).partitions_def.get_partition_keys_in_range(
+            dg.PartitionKeyRange(first, last)
+        )
+        asked.append((asset.to_user_string(), sorted(keys), request.run_key))
+    assert asked == [
+        (asset, sorted(f"{name}|{span}" for name in group for span in spans), f"{asset}-{moment}")
+        for asset, group in ((layer, names[:-2]), (f"{layer}_02", names[-2:]))
+    ]
 
 
 def test_it_loads_as_dagster_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

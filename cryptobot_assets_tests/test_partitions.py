@@ -8,9 +8,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cryptobot_assets.domain.indicators import LOOKBACK
-from cryptobot_assets.partitions import Partitions, Span, model_key
+from cryptobot_assets.partitions import Group, Partitions, Span, model_key
 from cryptobot_assets.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster._utils.warnings.BetaWarning")
@@ -26,12 +28,20 @@ def day(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
+def names(count: int) -> str:
+    return ",".join(f"C{number:03}USDT" for number in range(count))
+
+
 def upstream(
-    mapping: dg.PartitionMapping, downstream: dg.PartitionsDefinition, key: str, partitions: Partitions
+    mapping: dg.PartitionMapping,
+    downstream: dg.PartitionsDefinition,
+    key: str,
+    partitions: Partitions,
+    group: Group | None = None,
 ) -> list[str]:
     subset = downstream.empty_subset().with_partition_keys([key])
     found = mapping.get_upstream_mapped_partitions_result_for_partitions(
-        subset, downstream, partitions.market_data, current_time=NOW
+        subset, downstream, partitions.market_data(group or partitions.groups[0]), current_time=NOW
     )
     return sorted(found.partitions_subset.get_partition_keys())
 
@@ -51,7 +61,7 @@ def test_keys_of_months_begin_with_the_month_of_the_first_day(tmp_path: Path):
 def test_key_dimensions_come_in_the_order_of_their_names(tmp_path: Path):
     for span in ("day", "month"):
         partitions = make_partitions(tmp_path, span=span)
-        assert partitions.market_data.partition_dimension_names == ["currency", span]
+        assert partitions.market_data(partitions.groups[0]).partition_dimension_names == ["currency", span]
     assert partitions.models.partition_dimension_names == ["cutoff", "market"]
     assert partitions.markets == ("ALL", "BTCUSDT", "ETHUSDT")
 
@@ -118,16 +128,20 @@ def test_blocks_cover_a_span_in_whole_partitions(tmp_path: Path, span: str, days
 
 def test_a_day_of_indicators_reads_the_28_days_before(tmp_path: Path):
     partitions = make_partitions(tmp_path)
-    keys = upstream(partitions.lookback, partitions.market_data, "BTCUSDT|2024-05-01", partitions)
+    keys = upstream(partitions.lookback, partitions.market_data(partitions.groups[0]), "BTCUSDT|2024-05-01", partitions)
     assert (keys[0], keys[-1], len(keys)) == ("BTCUSDT|2024-04-03", "BTCUSDT|2024-05-01", 29)
-    early = upstream(partitions.lookback, partitions.market_data, "BTCUSDT|2024-01-16", partitions)
+    early = upstream(
+        partitions.lookback, partitions.market_data(partitions.groups[0]), "BTCUSDT|2024-01-16", partitions
+    )
     assert early == ["BTCUSDT|2024-01-15", "BTCUSDT|2024-01-16"]
 
 
 @pytest.mark.parametrize("month", ["2024-03-01", "2024-05-01"])
 def test_a_month_of_indicators_reads_the_month_before_which_holds_the_lookback(tmp_path: Path, month: str):
     partitions = make_partitions(tmp_path, span="month")
-    before, same = upstream(partitions.lookback, partitions.market_data, f"ETHUSDT|{month}", partitions)
+    before, same = upstream(
+        partitions.lookback, partitions.market_data(partitions.groups[0]), f"ETHUSDT|{month}", partitions
+    )
     assert same == f"ETHUSDT|{month}"
     start = partitions.span(before.split("|")[1])[0]
     assert start <= day(month) - LOOKBACK
@@ -135,17 +149,72 @@ def test_a_month_of_indicators_reads_the_month_before_which_holds_the_lookback(t
 
 def test_a_model_learns_from_the_days_before_its_cutoff_alone(tmp_path: Path):
     partitions = make_partitions(tmp_path)
-    one = upstream(partitions.training_window, partitions.models, "2024-05-20|ETHUSDT", partitions)
+    one = upstream(
+        partitions.training_window(partitions.groups[0]), partitions.models, "2024-05-20|ETHUSDT", partitions
+    )
     assert (one[0], one[-1], len(one)) == ("ETHUSDT|2024-03-13", "ETHUSDT|2024-05-19", 40 + 28)
-    pooled = upstream(partitions.training_window, partitions.models, "2024-05-20|ALL", partitions)
+    pooled = upstream(partitions.training_window(partitions.groups[0]), partitions.models, "2024-05-20|ALL", partitions)
     assert {key.split("|")[0] for key in pooled} == {"BTCUSDT", "ETHUSDT"}
     assert {key.split("|")[1] for key in pooled} == {key.split("|")[1] for key in one}
 
 
 def test_a_model_of_a_cutoff_on_the_first_reads_no_later_month(tmp_path: Path):
     partitions = make_partitions(tmp_path, span="month")
-    keys = upstream(partitions.training_window, partitions.models, "2024-05-01|BTCUSDT", partitions)
+    keys = upstream(
+        partitions.training_window(partitions.groups[0]), partitions.models, "2024-05-01|BTCUSDT", partitions
+    )
     assert (keys[0], keys[-1]) == ("BTCUSDT|2024-02-01", "BTCUSDT|2024-04-01")
+
+
+def test_a_model_of_every_currency_learns_from_every_group_and_one_of_a_currency_from_its_own(tmp_path: Path):
+    partitions = make_partitions(tmp_path, currencies=names(25))
+    found = {
+        (group.number, market): {
+            key.split("|")[0]
+            for key in upstream(
+                partitions.training_window(group), partitions.models, f"2024-05-20|{market}", partitions, group
+            )
+        }
+        for group in partitions.groups
+        for market in ("ALL", "C003USDT")
+    }
+    first, second = (set(group.currencies) for group in partitions.groups)
+    assert found == {(1, "ALL"): first, (2, "ALL"): second, (1, "C003USDT"): {"C003USDT"}, (2, "C003USDT"): set()}
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=90, unique=True), st.integers(0, 90))
+def test_a_currency_named_later_moves_none(numbers: list[int], earlier: int):
+    currencies = [f"N{number}USDT" for number in numbers]
+    whole = make_groups(",".join(currencies))
+    assert [name for group in whole for name in group.currencies] == currencies
+    assert all(1 <= len(group.currencies) <= 20 for group in whole)
+    assert len({group.asset("klines") for group in whole}) == len(whole)
+    before = make_groups(",".join(currencies[: max(1, earlier)]))
+    places = {name: group.number for group in whole for name in group.currencies}
+    assert all(places[name] == group.number for group in before for name in group.currencies)
+
+
+def make_groups(currencies: str) -> tuple[Group, ...]:
+    return make_partitions(Path("/nowhere"), currencies=currencies).groups
+
+
+@pytest.mark.parametrize("span", ["day", "month"])
+def test_no_asset_of_two_hundred_currencies_since_2017_has_too_many_partitions(tmp_path: Path, span: str):
+    partitions = make_partitions(tmp_path, span=span, currencies=names(200), start_day=date(2017, 8, 17))
+    definitions = [partitions.market_data(group) for group in partitions.groups]
+    counts = [len(one.get_partition_keys(current_time=datetime(2027, 1, 1, tzinfo=UTC))) for one in definitions]
+    assert sum(counts) >= 200 * 113
+    assert max(counts) < 100_000
+    models = len(partitions.markets) * (date(2027, 1, 1) - date(2017, 8, 17)).days
+    assert models < 100_000
+    assert partitions.markets == ("ALL", *partitions.settings.currencies[:20])
+
+
+def test_a_small_universe_is_one_group_without_a_suffix(tmp_path: Path):
+    (group,) = make_partitions(tmp_path).groups
+    assert group.asset("klines") == "klines"
+    (months,) = make_partitions(tmp_path, span="month", currencies=names(87)).groups
+    assert len(months.currencies) == 87
 
 
 def test_a_model_s_key_names_its_day_and_market():

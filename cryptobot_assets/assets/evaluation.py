@@ -21,10 +21,13 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """`evaluation_report` and `pool_value` of one deployment."""
     settings = partitions.settings
-    of_every_prediction = dg.AssetDep("predictions", partition_mapping=dg.AllPartitionMapping())
+    every_prediction = [
+        dg.AssetDep(group.asset("predictions"), partition_mapping=dg.AllPartitionMapping())
+        for group in partitions.groups
+    ]
 
     @dg.asset(
-        deps=[of_every_prediction],
+        deps=every_prediction,
         partitions_def=partitions.market_partitions,
         group_name=GROUP,
         kinds={"python", "polars", "mlflow"},
@@ -69,7 +72,7 @@ def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         )
 
     @dg.asset(
-        deps=[of_every_prediction],
+        deps=every_prediction,
         partitions_def=partitions.market_partitions,
         group_name=GROUP,
         kinds={"python", "polars"},

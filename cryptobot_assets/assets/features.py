@@ -6,7 +6,7 @@ import polars as pl
 from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.assets.pictures import indicator_picture
 from cryptobot_assets.domain.indicators import INDICATOR_NAMES, LONGEST_LOOKBACK, indicator_frame
-from cryptobot_assets.partitions import Partitions, Span
+from cryptobot_assets.partitions import Group, Partitions, Span
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.store import INDICATORS, KLINES, Store
 
@@ -16,12 +16,17 @@ COMPLETE_ROWS = "rows_with_every_28_day_indicator"
 
 
 def feature_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
-    """The `indicators` asset of one deployment."""
+    """The `indicators` asset of each group of one deployment."""
+    return [_indicators_asset(partitions, group) for group in partitions.groups]
+
+
+def _indicators_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
     interval = partitions.settings.interval
 
     @dg.asset(
-        deps=[dg.AssetDep("klines", partition_mapping=partitions.lookback)],
-        partitions_def=partitions.market_data,
+        name=group.asset("indicators"),
+        deps=[dg.AssetDep(group.asset("klines"), partition_mapping=partitions.lookback)],
+        partitions_def=partitions.market_data(group),
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=GROUP,
         kinds={"python", "polars", "deltalake"},
@@ -47,7 +52,7 @@ def feature_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
                 progress.advance("indicators", rows=rows.height, note=block.currency)
         return dg.MaterializeResult(metadata=report.attach(context))
 
-    return [indicators]
+    return indicators
 
 
 def indicate(block: Span, interval: str, store: Store) -> pl.DataFrame:

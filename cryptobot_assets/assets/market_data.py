@@ -11,7 +11,7 @@ from cryptobot_assets.assets.pictures import kline_picture
 from cryptobot_assets.domain.gaps import find_gaps, missing_times
 from cryptobot_assets.domain.sources import month_blocks
 from cryptobot_assets.errors import ExchangeUnreachable, RateLimited
-from cryptobot_assets.partitions import Partitions
+from cryptobot_assets.partitions import Group, Partitions
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.history import Fetched, History
 from cryptobot_assets.storage.store import GAPS, KLINES, Store
@@ -27,11 +27,16 @@ RETRY_SECONDS = 10.0
 
 
 def market_data_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
-    """The `klines` asset of one deployment."""
+    """The `klines` asset of each group of one deployment."""
+    return [_klines_asset(partitions, group) for group in partitions.groups]
+
+
+def _klines_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
     interval = partitions.settings.interval
 
     @dg.asset(
-        partitions_def=partitions.market_data,
+        name=group.asset("klines"),
+        partitions_def=partitions.market_data(group),
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=GROUP,
         kinds={"python", "deltalake"},
@@ -66,7 +71,7 @@ def market_data_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         figures = {**report.attach(context), "source": history.title}
         return dg.MaterializeResult(metadata={**figures, **told_fallbacks(fallbacks)})
 
-    return [klines]
+    return klines
 
 
 @contextmanager

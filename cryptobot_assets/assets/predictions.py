@@ -13,7 +13,7 @@ from cryptobot_assets.domain.features import Samples, lookback, make_samples
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.models.loading import Scorer, load_scorer
-from cryptobot_assets.partitions import POOLED_MARKET, Partitions, Span
+from cryptobot_assets.partitions import POOLED_MARKET, Group, Partitions, Span
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
@@ -24,15 +24,20 @@ GROUP = "evaluation"
 
 
 def prediction_assets(partitions: Partitions, model_names: Sequence[str]) -> list[dg.AssetsDefinition]:
-    """The `predictions` asset of one deployment."""
+    """The `predictions` asset of each group of one deployment."""
+    return [_predictions_asset(partitions, group, model_names) for group in partitions.groups]
+
+
+def _predictions_asset(partitions: Partitions, group: Group, model_names: Sequence[str]) -> dg.AssetsDefinition:
     settings = partitions.settings
 
     @dg.asset(
+        name=group.asset("predictions"),
         deps=[
-            dg.AssetDep("indicators"),
+            dg.AssetDep(group.asset("indicators")),
             *(dg.AssetDep(name, partition_mapping=dg.AllPartitionMapping()) for name in model_names),
         ],
-        partitions_def=partitions.market_data,
+        partitions_def=partitions.market_data(group),
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=GROUP,
         kinds={"python", "deltalake"},
@@ -52,7 +57,7 @@ def prediction_assets(partitions: Partitions, model_names: Sequence[str]) -> lis
         report = PartitionReport(partitions, (ROWS,))
         lineups: dict[str, Lineup] = {}
         for span in partitions.spans_of(context.partition_keys):
-            for market in (POOLED_MARKET, span.currency):
+            for market in (one for one in (POOLED_MARKET, span.currency) if one in partitions.markets):
                 if market not in lineups:
                     lineups[market] = read_lineup(registry, market, settings.home / "model-cache")
                 for block in partitions.blocks(span, BLOCK_DAYS):
@@ -61,7 +66,7 @@ def prediction_assets(partitions: Partitions, model_names: Sequence[str]) -> lis
             progress.advance("predictions", steps=1, note=span.currency)
         return dg.MaterializeResult(metadata={**report.attach(context), "markets_with_models": _used(lineups)})
 
-    return [predictions]
+    return predictions
 
 
 Lineup = dict[str, list[tuple[RegisteredVersion, Scorer]]]

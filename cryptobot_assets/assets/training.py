@@ -51,7 +51,10 @@ def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.As
 
     @dg.asset(
         name=model_asset_name(name),
-        deps=[dg.AssetDep("indicators", partition_mapping=partitions.training_window)],
+        deps=[
+            dg.AssetDep(group.asset("indicators"), partition_mapping=partitions.training_window(group))
+            for group in partitions.groups
+        ],
         partitions_def=partitions.models,
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
         group_name=GROUP,

@@ -32,14 +32,14 @@ def run_backfill(settings: Settings, currencies: tuple[str, ...], first: date, l
         deployment = stack.enter_context(open_deployment(widen(settings, currencies, first, url)))
         deployment.close_abandoned_runs()
         expected = len(currencies) * int((day_start(last) + DAY - day_start(first)) / interval_delta(settings.interval))
-        for asset, title in (("klines", "Ingest klines"), ("indicators", "Build indicators")):
-            ranges = missing_ranges(deployment, asset, currencies, first, last)
+        for layer, title in (("klines", "Ingest klines"), ("indicators", "Build indicators")):
+            ranges = missing_ranges(deployment, layer, currencies, first, last)
             if not ranges:
                 say(f"  {title}: every partition is recorded already")
                 continue
             with Stage(title, expected).running() as stage:
-                for key_range in ranges:
-                    deployment.materialize([asset], key_range=key_range, resources={"progress": stage})
+                for one in ranges:
+                    deployment.materialize([one.asset], key_range=one.keys, resources={"progress": stage})
 
 
 def widen(settings: Settings, currencies: tuple[str, ...], first: date, url: str) -> Settings:

@@ -23,7 +23,7 @@ from cryptobot_assets.cli.market import (
     start_market,
 )
 from cryptobot_assets.cli.memory import PeakMemory
-from cryptobot_assets.cli.ranges import missing_ranges
+from cryptobot_assets.cli.ranges import missing_ranges, whole_ranges
 from cryptobot_assets.cli.service import ask, start_service
 from cryptobot_assets.deployment import Deployment, open_deployment
 from cryptobot_assets.domain.intervals import DAY, day_start, interval_delta
@@ -157,13 +157,13 @@ def fill_market_data(deployment: Deployment, live: LiveMarket, timings: Timings)
     expected = len(live.currencies) * int(
         (day_start(live.last_day) + DAY - day_start(live.first_day)) / interval_delta(deployment.settings.interval)
     )
-    for asset, stage_name, title in (
+    for layer, stage_name, title in (
         ("klines", "ingest", "Ingest klines"),
         ("indicators", "indicators", "Build indicators"),
     ):
         with Stage(title, expected).running() as stage:
-            for first, last in missing_ranges(deployment, asset, live.currencies, live.first_day, live.last_day):
-                deployment.materialize([asset], key_range=(first, last), resources={"progress": stage})
+            for one in missing_ranges(deployment, layer, live.currencies, live.first_day, live.last_day):
+                deployment.materialize([one.asset], key_range=one.keys, resources={"progress": stage})
         timings.add(stage_name, stage.seconds)
 
 
@@ -191,13 +191,11 @@ def chosen_algorithms(settings: Settings) -> tuple[str, ...]:
 
 def evaluate(deployment: Deployment, first_cutoff: datetime, live: LiveMarket, timings: Timings) -> None:
     """Predict every row after the first cutoff, evaluate, and judge the champion."""
-    names = deployment.settings.currencies
-    keys = deployment.partitions.span_keys(first_cutoff.date(), live.last_day)
-    steps = len(names) + len(chosen_algorithms(deployment.settings))
+    steps = len(live.currencies) + len(chosen_algorithms(deployment.settings))
     with Stage("Predict, evaluate, promote", steps).running() as stage:
         resources: Mapping[str, Progress] = {"progress": stage}
-        whole = (f"{names[0]}|{keys[0]}", f"{names[-1]}|{keys[-1]}")
-        deployment.materialize(["predictions"], key_range=whole, resources=resources)
+        for one in whole_ranges(deployment, "predictions", first_cutoff.date(), live.last_day):
+            deployment.materialize([one.asset], key_range=one.keys, resources=resources)
         deployment.materialize(
             ["evaluation_report", "pool_value", "champion_model"], key=POOLED_MARKET, resources=resources
         )

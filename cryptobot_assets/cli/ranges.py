@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from cryptobot_assets.deployment import Deployment
@@ -12,42 +13,78 @@ from cryptobot_assets.storage.store import TABLES, newest_times, open_store
 PARTITIONS_A_RUN = 250
 """A run costs seconds of bookkeeping of its own, and one that is killed is done again whole."""
 
-Block = tuple[list[str], str, str]
-"""Neighbouring currencies that miss the same span keys: their names, first key, last key."""
+
+@dataclass(frozen=True)
+class KeyRange:
+    """Partitions of one asset: every span from `A|d1` to `C|d2` of every currency from A to C, in the group's order."""
+
+    asset: str
+    first: str
+    last: str
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """First and last partition key."""
+        return self.first, self.last
+
+
+@dataclass
+class _Block:
+    """Neighbouring currencies of a group that miss the same span keys."""
+
+    currencies: list[str]
+    first: str
+    last: str
 
 
 def missing_ranges(
-    deployment: Deployment, asset: str, currencies: Sequence[str], first: date, last: date
-) -> list[tuple[str, str]]:
-    """Ranges of partition keys over the days [first, last] that are not materialized, or not to their end.
+    deployment: Deployment, layer: str, currencies: Sequence[str], first: date, last: date
+) -> list[KeyRange]:
+    """Partitions of a layer's assets over the days [first, last] that are not materialized, or not to their end.
 
     A partition recorded while its day still went on is not whole: those that end after the newest
-    stored row are done again.
-
-    A range from `A|d1` to `C|d2` stands for every day from d1 to d2 of every currency from A to C,
-    in the order of the settings; ranges join neighbours that miss the same days.
+    stored row are done again. Ranges join neighbours of a group that miss the same days.
     """
     keys = deployment.partitions.span_keys(first, last)
-    done = deployment.materialized(asset) - _unfinished(deployment, asset, currencies, keys)
-    order = {name: position for position, name in enumerate(deployment.settings.currencies)}
-    blocks: list[Block] = []
-    for currency in sorted(currencies, key=order.__getitem__):
-        for start, end, count in _missing_runs(keys, {k for k in keys if f"{currency}|{k}" in done}):
+    unfinished = _unfinished(deployment, layer, currencies, keys)
+    ranges = []
+    for group in deployment.partitions.groups:
+        wanted = [name for name in group.currencies if name in currencies]
+        if wanted:
+            done = deployment.materialized(group.asset(layer)) - unfinished
+            ranges += [
+                KeyRange(group.asset(layer), f"{one.currencies[0]}|{one.first}", f"{one.currencies[-1]}|{one.last}")
+                for one in _blocks(group.currencies, wanted, keys, done)
+            ]
+    return ranges
+
+
+def whole_ranges(deployment: Deployment, layer: str, first: date, last: date) -> Iterator[KeyRange]:
+    """Every partition of a layer over the days [first, last], a range a group."""
+    keys = deployment.partitions.span_keys(first, last)
+    for group in deployment.partitions.groups:
+        yield KeyRange(group.asset(layer), f"{group.currencies[0]}|{keys[0]}", f"{group.currencies[-1]}|{keys[-1]}")
+
+
+def _blocks(order: Sequence[str], wanted: Sequence[str], keys: Sequence[str], done: set[str]) -> list[_Block]:
+    blocks: list[_Block] = []
+    for currency in wanted:
+        for first, last, count in _missing_runs(keys, {key for key in keys if f"{currency}|{key}" in done}):
             held = blocks[-1] if blocks else None
             if (
                 held is not None
-                and held[1:] == (start, end)
-                and order[currency] == order[held[0][-1]] + 1
-                and (len(held[0]) + 1) * count <= PARTITIONS_A_RUN
+                and (held.first, held.last) == (first, last)
+                and order.index(currency) == order.index(held.currencies[-1]) + 1
+                and (len(held.currencies) + 1) * count <= PARTITIONS_A_RUN
             ):
-                held[0].append(currency)
+                held.currencies.append(currency)
             else:
-                blocks.append(([currency], start, end))
-    return [(f"{names[0]}|{start}", f"{names[-1]}|{end}") for names, start, end in blocks]
+                blocks.append(_Block([currency], first, last))
+    return blocks
 
 
-def _unfinished(deployment: Deployment, asset: str, currencies: Sequence[str], keys: Sequence[str]) -> set[str]:
-    newest = newest_times(open_store(deployment.settings), TABLES[asset])
+def _unfinished(deployment: Deployment, layer: str, currencies: Sequence[str], keys: Sequence[str]) -> set[str]:
+    newest = newest_times(open_store(deployment.settings), TABLES[layer])
     step = interval_delta(deployment.settings.interval)
     return {
         f"{currency}|{key}"

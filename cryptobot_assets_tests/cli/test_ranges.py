@@ -1,0 +1,103 @@
+"""Ranges of partitions still to be done: whole, no more than that, and never across two groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from cryptobot_assets.cli.ranges import PARTITIONS_A_RUN, KeyRange, missing_ranges, whole_ranges
+from cryptobot_assets.partitions import Partitions
+from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.store import KLINES, open_store
+from cryptobot_assets_tests.factories import START, make_klines
+
+pytestmark = pytest.mark.filterwarnings("ignore::dagster._utils.warnings.BetaWarning")
+FIRST, LAST = date(2024, 1, 1), date(2024, 1, 4)
+NAMES = tuple(f"C{number:03}USDT" for number in range(45))
+
+
+@dataclass
+class FakeDeployment:
+    """What the ranges ask of a deployment: its partitions, and what is materialized."""
+
+    settings: Settings
+    done: dict[str, set[str]] = field(default_factory=dict)
+
+    @property
+    def partitions(self) -> Partitions:
+        return Partitions(self.settings)
+
+    def materialized(self, asset: str) -> set[str]:
+        return self.done.get(asset, set())
+
+
+def make_deployment(home: Path, *, days: int = 30, stored: tuple[str, ...] = NAMES) -> FakeDeployment:
+    """45 currencies of whole days; the stored ones have klines of the first `days` days."""
+    settings = Settings.load(
+        home=home, interval="1h", partition="day", currencies=",".join(NAMES), start_day="2024-01-01"
+    )
+    rows = pl.concat([make_klines(24 * days, currency=name, start=START) for name in stored])
+    open_store(settings).replace(KLINES, rows, start=None, end=None)
+    return FakeDeployment(settings)
+
+
+def keys_of(deployment: FakeDeployment, one: KeyRange) -> set[str]:
+    group = next(group for group in deployment.partitions.groups if group.asset("klines") == one.asset)
+    definition = deployment.partitions.market_data(group)
+    return set(definition.get_partition_keys_in_range(dg.PartitionKeyRange(*one.keys)))
+
+
+def test_a_fresh_home_misses_everything_in_runs_of_one_group(tmp_path: Path) -> None:
+    deployment = make_deployment(tmp_path)
+    ranges = missing_ranges(deployment, "klines", NAMES, FIRST, LAST)
+    assert [(one.asset, one.first, one.last) for one in ranges] == [
+        ("klines", "C000USDT|2024-01-01", "C019USDT|2024-01-04"),
+        ("klines_02", "C020USDT|2024-01-01", "C039USDT|2024-01-04"),
+        ("klines_03", "C040USDT|2024-01-01", "C044USDT|2024-01-04"),
+    ]
+    assert ranges == list(whole_ranges(deployment, "klines", FIRST, LAST))
+
+
+def test_only_what_is_missing_is_asked_for(tmp_path: Path) -> None:
+    deployment = make_deployment(tmp_path)
+    days = [(FIRST + timedelta(days=number)).isoformat() for number in range(4)]
+    everything = {f"{name}|{day}" for name in NAMES for day in days}
+    missing = {f"C019USDT|{days[1]}", f"C020USDT|{days[1]}", f"C030USDT|{days[0]}", f"C030USDT|{days[3]}"}
+    for group in deployment.partitions.groups:
+        held = {key for key in everything - missing if key.split("|")[0] in group.currencies}
+        deployment.done[group.asset("klines")] = held
+    ranges = missing_ranges(deployment, "klines", NAMES, FIRST, LAST)
+    asked = [key for one in ranges for key in keys_of(deployment, one)]
+    assert sorted(asked) == sorted(missing)
+    assert [one.asset for one in ranges] == ["klines", "klines_02", "klines_02", "klines_02"]
+
+
+def test_currencies_that_are_not_neighbours_are_not_joined(tmp_path: Path) -> None:
+    deployment = make_deployment(tmp_path)
+    ranges = missing_ranges(deployment, "klines", ("C001USDT", "C003USDT", "C002USDT", "C005USDT"), FIRST, LAST)
+    assert [one.keys for one in ranges] == [
+        ("C001USDT|2024-01-01", "C003USDT|2024-01-04"),
+        ("C005USDT|2024-01-01", "C005USDT|2024-01-04"),
+    ]
+
+
+def test_a_run_is_bounded(tmp_path: Path) -> None:
+    deployment = make_deployment(tmp_path)
+    last = FIRST + timedelta(days=PARTITIONS_A_RUN // 2 - 1)
+    ranges = missing_ranges(deployment, "klines", NAMES[:4], FIRST, last)
+    assert [len(keys_of(deployment, one)) for one in ranges] == [PARTITIONS_A_RUN, PARTITIONS_A_RUN]
+
+
+def test_a_day_recorded_before_its_end_is_done_again(tmp_path: Path) -> None:
+    deployment = make_deployment(tmp_path, days=2, stored=NAMES[:1])
+    deployment.done["klines"] = {f"{name}|2024-01-0{day}" for name in NAMES[:2] for day in (1, 2, 3)}
+    ranges = missing_ranges(deployment, "klines", NAMES[:2], FIRST, FIRST + timedelta(days=2))
+    assert [one.keys for one in ranges] == [
+        ("C000USDT|2024-01-03", "C000USDT|2024-01-03"),
+        ("C001USDT|2024-01-01", "C001USDT|2024-01-03"),
+    ]
