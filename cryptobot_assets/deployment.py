@@ -22,32 +22,21 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.storage.dagster_run import RunsFilter
 
+from cryptobot_assets.dagster_home import (
+    PROCESS_TAG,
+    close_abandoned_runs,
+    keep_dagster_yaml,
+    process_name,
+    set_pool_limits,
+)
 from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.errors import CryptobotError
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.metadata import metadata_urls, release_metadata
 
-DAGSTER_YAML = """\
-storage:
-  postgres:
-    postgres_url:
-      env: CRYPTOBOT_DAGSTER_DATABASE
-telemetry:
-  enabled: false
-nux:
-  enabled: false
-run_monitoring:
-  enabled: true
-concurrency:
-  runs:
-    max_concurrent_runs: 2
-"""
-
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-PROCESS_TAG = "cryptobot/pid"
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 OUR_ERROR = re.compile(r"^cryptobot_assets\.[\w.]+: ")
 """What Dagster puts before the message of an error of ours, which speaks for itself."""
@@ -84,7 +73,7 @@ class Deployment:
             RunFailed: the first step that failed, and its cause in one line.
             KeyboardInterrupt: the run was interrupted.
         """
-        tags = {PROCESS_TAG: str(os.getpid())}
+        tags = {PROCESS_TAG: process_name(os.getpid())}
         if key_range is not None:
             tags |= {
                 "dagster/asset_partition_range_start": key_range[0],
@@ -104,16 +93,6 @@ class Deployment:
             )
         if not result.success:
             raise _first_cause(result)
-
-    def close_abandoned_runs(self) -> int:
-        """Mark runs of killed commands as failed, so that the UI does not show them as going on."""
-        closed = 0
-        for run in self.instance.get_runs(RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-            pid = run.tags.get(PROCESS_TAG)
-            if pid is not None and not Path(f"/proc/{pid}").exists():
-                self.instance.report_run_failed(run, "the command that ran this was killed")
-                closed += 1
-        return closed
 
 
 @contextmanager
@@ -144,13 +123,11 @@ def interruptible() -> Iterator[None]:
 @contextmanager
 def open_deployment(settings: Settings) -> Iterator[Deployment]:
     """Open the deployment of a home; the metadata server is held until the end."""
-    environment = deployment_environment(settings)
-    os.environ.update(environment)
     for name in ("dagster", "mlflow", "alembic", "optuna"):
         logging.getLogger(name).setLevel(logging.ERROR)
     partitions = Partitions(settings)
     try:
-        with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
+        with open_instance(settings) as instance:
             # Storage opens a connection for every event unless told to hold one.
             instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=8)
             yield Deployment(settings, partitions, instance, build_definitions(settings))
@@ -158,13 +135,21 @@ def open_deployment(settings: Settings) -> Iterator[Deployment]:
         release_metadata(settings)
 
 
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """This deployment's Dagster instance; its pools are limited and runs of killed processes closed."""
+    os.environ.update(deployment_environment(settings))
+    with dg.DagsterInstance.get() as instance:
+        set_pool_limits(instance)
+        close_abandoned_runs(instance, local=settings.metadata_url is None)
+        yield instance
+
+
 def deployment_environment(settings: Settings) -> dict[str, str]:
     """Variables that let any process of this deployment find the rest; starts the metadata server."""
     urls = metadata_urls(settings)
     dagster_home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster")
-    dagster_home.mkdir(parents=True, exist_ok=True)
-    if not (dagster_home / "dagster.yaml").exists():
-        (dagster_home / "dagster.yaml").write_text(DAGSTER_YAML)
+    keep_dagster_yaml(dagster_home)
     return {
         "DAGSTER_HOME": str(dagster_home),
         "CRYPTOBOT_DAGSTER_DATABASE": urls.dagster,

@@ -19,11 +19,11 @@ FLOORS = (
     {"errors", "linux", "progress"},
     {"settings", "domain", "home", "process_guard", "processes", "profile"},
     {"models", "storage"},
-    {"partitions", "resources", "leaderboard", "report", "universe"},
+    {"partitions", "pools", "resources", "leaderboard", "report", "universe"},
     {"assets"},
     {"automation"},
     {"definitions"},
-    {"deployment"},
+    {"deployment", "dagster_home"},
     {"cli"},
 )
 """Lowest first; a part may import its own floor and those below."""

@@ -7,6 +7,7 @@ from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.assets.pictures import indicator_picture
 from cryptobot_assets.domain.indicators import INDICATOR_NAMES, LONGEST_LOOKBACK, indicator_frame
 from cryptobot_assets.partitions import Group, Partitions, Span
+from cryptobot_assets.pools import STORE
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.store import INDICATORS, KLINES, Store
 
@@ -28,6 +29,7 @@ def _indicators_asset(partitions: Partitions, group: Group) -> dg.AssetsDefiniti
         deps=[dg.AssetDep(group.asset("klines"), partition_mapping=partitions.lookback)],
         partitions_def=partitions.market_data(group),
         backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=STORE,
         group_name=GROUP,
         kinds={"python", "polars", "deltalake"},
         owners=["team:research"],

@@ -12,6 +12,7 @@ from cryptobot_assets.domain.gaps import find_gaps, missing_times
 from cryptobot_assets.domain.sources import month_blocks
 from cryptobot_assets.errors import ExchangeUnreachable, RateLimited
 from cryptobot_assets.partitions import Group, Partitions
+from cryptobot_assets.pools import EXCHANGE
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.history import Fetched, History
 from cryptobot_assets.storage.store import GAPS, KLINES, Store
@@ -38,6 +39,7 @@ def _klines_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
         name=group.asset("klines"),
         partitions_def=partitions.market_data(group),
         backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=EXCHANGE,
         group_name=GROUP,
         kinds={"python", "deltalake"},
         owners=["team:market-data"],

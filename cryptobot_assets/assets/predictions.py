@@ -14,6 +14,7 @@ from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.models.loading import Scorer, load_scorer
 from cryptobot_assets.partitions import POOLED_MARKET, Group, Partitions, Span
+from cryptobot_assets.pools import STORE
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
@@ -39,6 +40,7 @@ def _predictions_asset(partitions: Partitions, group: Group, model_names: Sequen
         ],
         partitions_def=partitions.market_data(group),
         backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=STORE,
         group_name=GROUP,
         kinds={"python", "deltalake"},
         owners=["team:research"],

@@ -30,7 +30,6 @@ def run_backfill(settings: Settings, currencies: tuple[str, ...], first: date, l
         url, _ = exchange_of(settings, stack.enter_context(Supervisor()))
         currencies = explore(url, settings.interval, currencies).currencies
         deployment = stack.enter_context(open_deployment(widen(settings, currencies, first, url)))
-        deployment.close_abandoned_runs()
         expected = len(currencies) * int((day_start(last) + DAY - day_start(first)) / interval_delta(settings.interval))
         for layer, title in (("klines", "Ingest klines"), ("indicators", "Build indicators")):
             ranges = missing_ranges(deployment, layer, currencies, first, last)

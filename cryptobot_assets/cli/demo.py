@@ -110,7 +110,6 @@ def run_demo(plan: DemoPlan, settings: Settings) -> dict[str, Any]:
         live = explore(url, plan.market.interval, plan.currencies)
         settings = adopt(settings, plan, live)
         with open_deployment(settings) as deployment:
-            deployment.close_abandoned_runs()
             cutoffs = spread_cutoffs(live.first_day, live.last_day, plan.cutoffs)
             fill_market_data(deployment, live, timings)
             train_models(deployment, cutoffs, timings)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptobot_assets.cli.console import say
 from cryptobot_assets.cli.market import archive_beside, exchange_of
-from cryptobot_assets.deployment import deployment_environment
+from cryptobot_assets.deployment import open_instance
 from cryptobot_assets.home import require_writable_home
 from cryptobot_assets.processes import Supervisor, free_port, require_free_port
 from cryptobot_assets.serving.command import service_command
@@ -27,8 +27,9 @@ def run_up(settings: Settings) -> None:
         "mlflow": require_free_port(settings.mlflow_port, "MLflow", setting="CRYPTOBOT_MLFLOW_PORT"),
         "service": require_free_port(settings.service_port, "the prediction service", setting="CRYPTOBOT_SERVICE_PORT"),
     }
-    environment = {**os.environ, **deployment_environment(settings)}
     try:
+        with open_instance(settings):
+            environment = dict(os.environ)
         with Supervisor() as supervisor:
             url, title = exchange_of(settings, supervisor, port=free_port())
             environment["CRYPTOBOT_EXCHANGE_URL"] = url
