@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 
 from aiohttp import web
 
@@ -47,7 +48,8 @@ class Exchange:
     """The answers of one market; `app` is the web application that gives them.
 
     Every answer carries `X-Exchange-Market` (`simulated seed=7`, `replay`), which the real
-    exchange does not send, and every one under `/api` `X-MBX-USED-WEIGHT-1M`.
+    exchange does not send, and every one under `/api` `X-MBX-USED-WEIGHT-1M`. `Date` is its own
+    present, whatever time a fault has it show.
     """
 
     def __init__(self, market: Market, *, clock: Clock, limiter: WeightLimiter, faults: FaultPlan) -> None:
@@ -78,7 +80,7 @@ class Exchange:
             if spent.status != 200:
                 return self._refusal(spent, headers)
         response = await self._faulty(request, handler, headers)
-        response.headers.update(headers)
+        response.headers.update({**headers, "Date": formatdate(self._clock() // 1000, usegmt=True)})
         return response
 
     async def _faulty(self, request: web.Request, answer: Answer, headers: dict[str, str]) -> web.StreamResponse:

@@ -23,6 +23,7 @@ from cryptobot_assets.domain.klines import KLINE_SCHEMA, require_klines
 from cryptobot_assets.domain.sources import Source
 from cryptobot_assets.errors import BadArchive, BadKlines, ExchangeError, RateLimited
 from cryptobot_assets.storage.http import Http
+from cryptobot_assets.storage.weight import Budget
 
 CSV_COLUMNS: dict[str, pl.DataType] = {
     "time": pl.Int64(),
@@ -45,6 +46,8 @@ FIRST_MICROSECONDS = 10**14
 LARGEST_CSV_BYTES = 256 * 2**20
 CHECKSUM_LINE = re.compile(r"(?P<digest>[0-9a-fA-F]{64})[ *]+(?P<name>\S+)\s*")
 LONGEST_WAIT_SECONDS = 30.0
+PATIENCE_SECONDS = 180.0
+"""A month's file over a slow line takes its time."""
 SILENCES = 2
 """So many files in a row that nobody answers for, and the archive is left alone for a while."""
 SILENCE_SECONDS = 60.0
@@ -59,6 +62,7 @@ class Archive:
         timeout_seconds: of connecting and of reading, each.
         retries: further tries after a fault that may pass.
         sleep: replaced in tests.
+        budget: what makes this machine's processes wait together; that of `url` by default.
     """
 
     def __init__(
@@ -68,13 +72,16 @@ class Archive:
         timeout_seconds: float = 10.0,
         retries: int = 4,
         sleep: Callable[[float], None] = time.sleep,
+        budget: Budget | None = None,
     ) -> None:
         self._http = Http(
             url,
             name="archive",
             timeout_seconds=timeout_seconds,
+            patience_seconds=PATIENCE_SECONDS,
             retries=retries,
             sleep=sleep,
+            budget=budget,
             longest_wait_seconds=LONGEST_WAIT_SECONDS,
         )
         self.url = self._http.url

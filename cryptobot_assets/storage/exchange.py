@@ -1,32 +1,44 @@
 """The exchange's REST market data, fetched politely.
 
-Weight is counted as the exchange reports it and requests pause before the limit is reached, so
-that 429 is the exception; faults, and what is asked again, are the business of `storage/http.py`.
+Requests are counted before they are sent, in one budget with every other process of the machine
+(`storage/weight.py`), so that 429 is the exception; faults, and what is asked again, are the business of
+`storage/http.py`.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any, TypeVar
 
 import msgspec
 import polars as pl
 
+from cryptobot_assets.domain.gaps import find_gaps
 from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.domain.klines import KLINE_SCHEMA, require_klines
 from cryptobot_assets.domain.sources import REST_PAGE_ROWS
-from cryptobot_assets.errors import BadKlines, HomeConflict
+from cryptobot_assets.errors import BadKlines, ExchangeError, HomeConflict
 from cryptobot_assets.storage.http import Http
+from cryptobot_assets.storage.weight import Budget, answer_time
 
-WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 MARKET_HEADER = "X-Exchange-Market"
-WEIGHT_SHARE = 0.9
-"""Share of the minute's weight used before pausing to the next minute."""
+WEIGHTS = {"/api/v3/klines": 2, "/api/v3/exchangeInfo": 20, "/api/v3/time": 1}
+"""Request weight of each path we ask."""
+
+PAGE_TRIES = 3
+"""How often a page is asked for whose rows cannot be believed."""
+
+CLOCKS_APART = timedelta(seconds=2)
+
+_LOG = logging.getLogger(__name__)
 
 Row = tuple[int, str, str, str, str, str, int, str, int, str, str, str]
+Answer = TypeVar("Answer")
 _ROWS = msgspec.json.Decoder(list[Row])
 
 
@@ -70,11 +82,12 @@ class Exchange:
 
     Args:
         url: base address, for example https://data-api.binance.vision.
-        timeout_seconds: of connecting and of reading, each.
+        timeout_seconds: how long the server may be silent; connecting may take 5 at most.
         retries: further tries after a fault that may pass.
         sleep: replaced in tests.
         expected_market: how the server must begin to describe its market, see `market`; empty for any.
             Anything else raises `HomeConflict`, so that two markets never meet in one store.
+        budget: of request weight; by default the one that this machine's processes share for `url`.
     """
 
     def __init__(
@@ -85,19 +98,33 @@ class Exchange:
         retries: int = 6,
         sleep: Callable[[float], None] = time.sleep,
         expected_market: str = "",
+        budget: Budget | None = None,
     ) -> None:
         self._expected_market = expected_market
-        self._http = Http(url, timeout_seconds=timeout_seconds, retries=retries, sleep=sleep, heard=self._heard)
+        self._http = Http(
+            url, timeout_seconds=timeout_seconds, retries=retries, sleep=sleep, heard=self._heard, budget=budget
+        )
         self.url = self._http.url
+        self._budget = self._http.budget
         self._sleep = sleep
-        self._weight_limit: int | None = None
+        self._headers: Mapping[str, str] = {}
         self.market = ""
         """What the server says of its market (`simulated ...`, `replay ...`); empty for the real exchange."""
 
     def server_time(self) -> datetime:
-        """The exchange's clock: klines that end after it are unfinished."""
-        answer = self._http.get("/api/v3/time", {}, decode=_CLOCK.decode)
-        return datetime.fromtimestamp(answer.serverTime / 1000, UTC)
+        """The exchange's clock: klines that end after it are unfinished. The machine's own is never asked.
+
+        The exchange shows it twice, in the answer and in the answer's `Date`, whole seconds; the earlier one
+        is believed, since an unfinished kline taken for a finished one would be stored for good.
+        """
+        answer = self._get("/api/v3/time", {}, _CLOCK.decode)
+        shown = datetime.fromtimestamp(answer.serverTime / 1000, UTC)
+        dated = answer_time(self._headers)
+        if dated is None:
+            return shown
+        if shown - dated > CLOCKS_APART:
+            _LOG.warning("%s shows %s in an answer of %s: the earlier is believed", self.url, shown, dated)
+        return min(shown, dated + timedelta(seconds=1))
 
     def last_finished(self, interval: str) -> datetime:
         """First open time that is not finished yet: klines before it may be stored."""
@@ -107,51 +134,98 @@ class Exchange:
         )
 
     def symbols(self) -> list[Symbol]:
-        """Every symbol the exchange lists; reads the weight limit on the way."""
-        answer = self._http.get("/api/v3/exchangeInfo", {}, decode=_LISTING.decode)
-        for limit in answer.rateLimits:
-            if limit.rateLimitType == "REQUEST_WEIGHT" and limit.interval == "MINUTE":
-                self._weight_limit = limit.limit // limit.intervalNum
+        """Every symbol the exchange lists; reads its limits on the way."""
+        answer = self._listing({})
         return [Symbol(one.symbol, one.quoteAsset, one.status == "TRADING") for one in answer.symbols]
 
     def first_time(self, currency: str, interval: str) -> datetime | None:
         """Open time of the first kline ever: when trading began."""
-        rows = self._page(currency, interval, 0, None, limit=1)
-        return datetime.fromtimestamp(rows[0][0] / 1000, UTC) if rows else None
+        self._know_limit(currency)
+        page = self._page(currency, interval, 0, None, limit=1)
+        return None if page.is_empty() else page["time"][0]
 
     def klines(self, currency: str, interval: str, start: datetime, end: datetime) -> Iterator[pl.DataFrame]:
         """Finished klines with time in [start, end), a page of up to 1,000 at a time, in order.
 
-        What the exchange never recorded is absent. The unfinished kline is left out.
+        What the exchange never recorded is absent: what an answer lacks is asked for once more before
+        that is believed. The unfinished kline is left out.
 
         Raises:
-            BadKlines: the exchange sent rows that break the kline contract, or others than were asked for.
-            ExchangeError and below: see the module.
+            BadKlines: the exchange keeps sending rows that break the kline contract, or others than were
+                asked for.
+            ExchangeError and below: see `storage/http.py`.
         """
-        if self._weight_limit is None:
-            self.symbols()
-        step = interval_delta(interval)
+        self._know_limit(currency)
         stop = min(end, self.last_finished(interval))
-        cursor = start
-        while cursor < stop:
-            first, last = _milliseconds(cursor), _milliseconds(stop) - 1
-            rows = self._page(currency, interval, first, last, limit=REST_PAGE_ROWS)
-            if not rows:
-                return
-            _require_order(currency, rows, first, last)
-            page = self._to_frame(currency, interval, rows)
-            yield page
-            cursor = page["time"][-1] + step
-            if len(rows) < REST_PAGE_ROWS:
-                return
+        nothing = True
+        for page in self._pages(currency, interval, start, stop):
+            nothing = False
+            yield self._completed(page, currency, interval, start)
+            start = page["time"][-1] + interval_delta(interval)
+        if nothing:
+            yield from self._pages(currency, interval, start, stop)
 
-    def _page(self, currency: str, interval: str, start: int, end: int | None, *, limit: int) -> list[Row]:
-        query = {"symbol": currency, "interval": interval, "startTime": start, "limit": limit}
-        if end is not None:
-            query["endTime"] = end
-        return self._http.get("/api/v3/klines", query, decode=_ROWS.decode)
+    def _pages(self, currency: str, interval: str, start: datetime, stop: datetime) -> Iterator[pl.DataFrame]:
+        """What the exchange sends of [start, stop), page by page, until it sends nothing more."""
+        while start < stop:
+            page = self._page(currency, interval, _milliseconds(start), _milliseconds(stop) - 1, limit=REST_PAGE_ROWS)
+            if page.is_empty():
+                return
+            yield page
+            start = page["time"][-1] + interval_delta(interval)
+
+    def _completed(self, page: pl.DataFrame, currency: str, interval: str, start: datetime) -> pl.DataFrame:
+        """A page that was to begin at `start`, with what else there is inside it when asked once more."""
+        step = interval_delta(interval)
+        end = page["time"][-1] + step
+        if page.height == (end - start) // step:
+            return page
+        holes = find_gaps(currency, page["time"], interval, start, end).select("time", "end").rows()
+        found = [
+            more
+            for first, last in _join_near(holes, REST_PAGE_ROWS * step)
+            for more in self._pages(currency, interval, first, last)
+        ]
+        return pl.concat([page, *found]).unique("time", keep="first").sort("time")
+
+    def _page(self, currency: str, interval: str, first: int, last: int | None, *, limit: int) -> pl.DataFrame:
+        """Klines that open in [first, last] ms, at most `limit`; rows that cannot be are asked for again."""
+        query = {"symbol": currency, "interval": interval, "startTime": first, "limit": limit}
+        if last is not None:
+            query["endTime"] = last
+        for attempt in range(PAGE_TRIES):
+            rows = self._get("/api/v3/klines", query, _ROWS.decode)
+            try:
+                _require_order(currency, rows, first, last)
+                return self._to_frame(currency, interval, rows)
+            except BadKlines:
+                if attempt == PAGE_TRIES - 1:
+                    raise
+                self._sleep(0.2 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def _know_limit(self, currency: str) -> None:
+        """Have the exchange tell its limits, once an hour and machine; about one symbol the answer is short."""
+        if self._budget.knows_limit():
+            return
+        try:
+            self._listing({"symbol": currency})
+        except ExchangeError as error:
+            if error.code is None:
+                raise
+            self._listing({})
+
+    def _listing(self, query: Mapping[str, str]) -> _Listing:
+        answer = self._get("/api/v3/exchangeInfo", query, _LISTING.decode)
+        self._budget.learn(answer.rateLimits)
+        return answer
+
+    def _get(self, path: str, query: Mapping[str, Any], decode: Callable[[bytes], Answer]) -> Answer:
+        return self._http.get(path, query, decode=decode, weight=WEIGHTS[path])
 
     def _to_frame(self, currency: str, interval: str, rows: list[Row]) -> pl.DataFrame:
+        if not rows:
+            return pl.DataFrame(schema=KLINE_SCHEMA)
         opened, opens, highs, lows, closes, volumes, _, quotes, trades, *_ = zip(*rows, strict=True)
         numbers = {"open": opens, "high": highs, "low": lows, "close": closes, "volume": volumes}
         frame = pl.DataFrame(
@@ -170,23 +244,31 @@ class Exchange:
         return require_klines(typed.select(list(KLINE_SCHEMA)), interval)
 
     def _heard(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
         self.market = headers.get(MARKET_HEADER, "")
         if not self.market.startswith(self._expected_market):
             raise HomeConflict(
                 f"the home holds a {self._expected_market} market and {self.url} serves another: "
                 "set CRYPTOBOT_HOME to another directory, or CRYPTOBOT_EXCHANGE_URL to that market's address"
             )
-        self._keep_under_limit(int(headers.get(WEIGHT_HEADER, "0")))
-
-    def _keep_under_limit(self, used: int) -> None:
-        if self._weight_limit is not None and used >= WEIGHT_SHARE * self._weight_limit:
-            self._sleep(60.0 - time.time() % 60.0 + 0.1)
 
 
-def _require_order(currency: str, rows: list[Row], first: int, last: int) -> None:
+def _require_order(currency: str, rows: list[Row], first: int, last: int | None) -> None:
     opened = [row[0] for row in rows]
-    if opened[0] < first or opened[-1] > last or any(later <= one for one, later in pairwise(opened)):
+    outside = opened and (opened[0] < first or (last is not None and opened[-1] > last))
+    if outside or any(later <= one for one, later in pairwise(opened)):
         raise BadKlines(f"the exchange sent klines of {currency} out of order, twice, or outside the range asked for")
+
+
+def _join_near(holes: list[tuple[datetime, datetime]], reach: timedelta) -> list[tuple[datetime, datetime]]:
+    """Holes as spans to ask for: those that one page of length `reach` holds are one span."""
+    joined: list[tuple[datetime, datetime]] = []
+    for start, end in holes:
+        if joined and end - joined[-1][0] <= reach:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -1,12 +1,14 @@
 """Polite HTTP reading of the exchange, its REST data and its archives. The one home of requests there.
 
 What may pass (a reset, a timeout, a body that breaks off or cannot be read, 5xx) is tried again with
-growing pauses; 429 and 418 wait as long as `Retry-After` says; an answer the exchange means (an
-unknown symbol, a file that is not there, 403, 451) is raised at once.
+growing pauses, until a bounded time is spent; 429 and 418 are obeyed by every process of the machine, as
+long as `Retry-After` says; an answer the exchange means (an unknown symbol, a file that is not there, 403,
+451) is raised at once.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,14 +18,34 @@ import msgspec
 import requests
 
 from cryptobot_assets.errors import ExchangeError, ExchangeUnreachable, RateLimited
+from cryptobot_assets.storage.weight import Budget, Wait, retry_after_seconds
 
 Answer = TypeVar("Answer")
 
 LONGEST_PAUSE_SECONDS = 30.0
+CONNECT_SECONDS = 5.0
+PATIENCE_SECONDS = 45.0
+LONGEST_WAIT_SECONDS = 300.0
+"""A 429 asks for less than a minute and a first ban for two; who is banned for longer is to be told."""
+CHUNK_BYTES = 2**18
 REFUSALS = {
     403: "its firewall refuses this machine: wait, or ask less often",
     451: "it does not serve this place: set CRYPTOBOT_EXCHANGE_URL to an address that does",
 }
+
+_LOG = logging.getLogger(__name__)
+
+
+class _Passing(Exception):
+    """A fault of the server that may pass."""
+
+
+FAULTS_THAT_MAY_PASS = (
+    requests.RequestException,
+    requests.exceptions.BaseHTTPError,
+    msgspec.DecodeError,
+    _Passing,
+)
 
 
 class Http:
@@ -32,11 +54,13 @@ class Http:
     Args:
         url: base address.
         name: what errors call it.
-        timeout_seconds: of connecting and of reading, each.
+        timeout_seconds: how long the server may be silent; connecting may take 5 at most.
+        patience_seconds: how long one answer is tried for, pauses between tries included.
         retries: further tries after a fault that may pass.
         sleep: replaced in tests.
-        longest_wait_seconds: a `Retry-After` above it is raised instead of waited for.
+        longest_wait_seconds: a wait above it, asked for or for want of weight, is raised instead.
         heard: called with the headers of every good answer.
+        budget: of request weight, shared with the other processes of this machine.
     """
 
     def __init__(
@@ -45,89 +69,128 @@ class Http:
         *,
         name: str = "exchange",
         timeout_seconds: float = 10.0,
+        patience_seconds: float = PATIENCE_SECONDS,
         retries: int = 6,
         sleep: Callable[[float], None] = time.sleep,
-        longest_wait_seconds: float = float("inf"),
+        longest_wait_seconds: float = LONGEST_WAIT_SECONDS,
         heard: Callable[[Mapping[str, str]], None] = lambda headers: None,
+        budget: Budget | None = None,
     ) -> None:
         self.url = url.rstrip("/")
+        self.budget = budget or Budget(self.url)
         self._name = name
         self._timeout = timeout_seconds
+        self._patience = patience_seconds
         self._retries = retries
         self._sleep = sleep
         self._longest_wait = longest_wait_seconds
         self._heard = heard
         self._threads = threading.local()
 
-    def get(self, path: str, query: Mapping[str, Any], *, decode: Callable[[bytes], Answer]) -> Answer:
+    def get(self, path: str, query: Mapping[str, Any], *, decode: Callable[[bytes], Answer], weight: int = 0) -> Answer:
         """The decoded body at `path`; `msgspec.DecodeError` from `decode` counts as a fault that may pass.
+
+        Args:
+            weight: of the request, as the exchange counts it.
 
         Raises:
             RateLimited: still asked to wait after the last retry, or longer than the longest wait.
-            ExchangeUnreachable: no usable answer after the last retry.
+            ExchangeUnreachable: no usable answer after the last retry, or within the patience.
             ExchangeError: an answer of 4xx, with its status and the exchange's own code.
         """
+        left = self._patience
         for attempt in range(self._retries + 1):
-            last = attempt == self._retries
+            self._take_turn(weight)
+            began = time.monotonic()
+            pause = min(0.2 * 2**attempt, LONGEST_PAUSE_SECONDS)
             try:
-                return decode(self._once(path, query))
-            except RateLimited as error:
-                if last or error.retry_after_seconds > self._longest_wait:
+                return decode(self._once(path, query, left))
+            except RateLimited:
+                if attempt == self._retries:
                     raise
-                self._sleep(error.retry_after_seconds)
-            except (requests.RequestException, msgspec.DecodeError, _Passing) as error:
-                if last:
+            except FAULTS_THAT_MAY_PASS as error:
+                left -= time.monotonic() - began + pause
+                if attempt == self._retries or left <= 0:
                     raise ExchangeUnreachable(
                         f"{self._name} {self.url} gave no usable answer: {_cause(error)}"
                     ) from error
-                self._sleep(min(0.2 * 2**attempt, LONGEST_PAUSE_SECONDS))
+                self._sleep(pause)
         raise AssertionError("unreachable")
 
-    def _once(self, path: str, query: Mapping[str, Any]) -> bytes:
-        answer = self._session().get(self.url + path, params=query, timeout=self._timeout)
+    def _take_turn(self, weight: int) -> None:
+        """Wait until a request may be sent, and count it."""
+        waited = 0.0
+        while (wait := self.budget.reserve(weight)) is not None:
+            waited += wait.seconds
+            if waited > self._longest_wait:
+                raise self._must_wait(wait)
+            level = logging.WARNING if wait.status else logging.INFO
+            _LOG.log(level, "%s %s: waiting %.0f s", self._name, self.url, wait.seconds)
+            self._sleep(wait.seconds)
+
+    def _must_wait(self, wait: Wait) -> RateLimited:
+        asked = "asks to wait" if wait.status else "has no request weight left for this machine for another"
+        reason = f" (HTTP {wait.status})" if wait.status else ""
+        return RateLimited(
+            f"{self._name} {self.url} {asked} {wait.seconds:.0f} s{reason}",
+            status=wait.status or 429,
+            retry_after_seconds=wait.seconds,
+        )
+
+    def _once(self, path: str, query: Mapping[str, Any], left_seconds: float) -> bytes:
+        deadline = time.monotonic() + left_seconds
+        silence = min(self._timeout, left_seconds)
+        answer = self._session().get(
+            self.url + path, params=query, timeout=(min(CONNECT_SECONDS, silence), silence), stream=True
+        )
+        body = _read(answer, deadline)
+        self.budget.hear(answer.headers)
         if answer.status_code in (418, 429):
-            wait = _seconds(answer.headers.get("Retry-After", ""))
-            raise RateLimited(
-                f"{self._name} {self.url} asks to wait {wait:g} s (HTTP {answer.status_code})",
-                status=answer.status_code,
-                retry_after_seconds=wait,
-            )
+            wait = Wait(retry_after_seconds(answer.headers), answer.status_code)
+            self.budget.block(wait.seconds, answer.status_code)
+            raise self._must_wait(wait)
         if answer.status_code >= 500:
             raise _Passing(f"HTTP {answer.status_code}")
         if answer.status_code >= 400:
-            raise self._meant_error(path, query, answer)
+            raise self._meant_error(path, query, answer.status_code, body)
         self._heard(answer.headers)
-        return answer.content
+        return body
 
     def _session(self) -> requests.Session:
         if not hasattr(self._threads, "session"):
             self._threads.session = requests.Session()
         return self._threads.session
 
-    def _meant_error(self, path: str, query: Mapping[str, Any], answer: requests.Response) -> ExchangeError:
+    def _meant_error(self, path: str, query: Mapping[str, Any], status: int, content: bytes) -> ExchangeError:
         try:
-            body = msgspec.json.decode(answer.content)
+            body = msgspec.json.decode(content)
             code, message = int(body["code"]), str(body["msg"])
         except (msgspec.DecodeError, KeyError, TypeError, ValueError):
-            code, message = None, f"HTTP {answer.status_code}"
+            code, message = None, f"HTTP {status}"
         subject = f" for {query['symbol']}" if "symbol" in query else ""
-        hint = f" ({REFUSALS[answer.status_code]})" if answer.status_code in REFUSALS else ""
-        text = f"{self._name} {self.url}{path}{subject}: {message}{hint}"
-        return ExchangeError(text, status=answer.status_code, code=code)
+        hint = f" ({REFUSALS[status]})" if status in REFUSALS else ""
+        return ExchangeError(f"{self._name} {self.url}{path}{subject}: {message}{hint}", status=status, code=code)
 
 
-class _Passing(Exception):
-    """A fault of the server that may pass."""
-
-
-def _seconds(text: str) -> float:
-    """Seconds to wait as a header gives them; 1 when it gives none."""
-    return float(text) if text.isdecimal() else 1.0
+def _read(answer: requests.Response, deadline: float) -> bytes:
+    """The whole body; a server that sends a little now and then is given up at the deadline all the same."""
+    parts = []
+    while part := answer.raw.read1(CHUNK_BYTES, decode_content=True):
+        parts.append(part)
+        if time.monotonic() > deadline:
+            answer.close()
+            raise requests.Timeout
+    return b"".join(parts)
 
 
 def _cause(error: Exception) -> str:
-    if isinstance(error, requests.ConnectionError):
-        return "nothing answers there"
-    if isinstance(error, requests.Timeout):
+    text = str(error)
+    if isinstance(error, requests.Timeout) or isinstance(error.__cause__, TimeoutError):
         return "it did not answer in time"
-    return str(error).splitlines()[0]
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not accepted"
+    if isinstance(error, requests.exceptions.BaseHTTPError) or "aborted" in text:
+        return "the connection broke off"
+    if isinstance(error, requests.ConnectionError):
+        return "its name is not known" if "NameResolution" in text else "nothing answers there"
+    return text.splitlines()[0] if text else type(error).__name__

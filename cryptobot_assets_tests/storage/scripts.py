@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from cryptobot_assets.storage.weight import Budget
 
 Answer = tuple[int, dict[str, str], bytes]
 
 
 class Sleeps(list):
-    """Stands in for sleeping; keeps what was asked for."""
+    """Stands in for sleeping: keeps what was asked for, and moves a clock of its own on."""
 
     def __call__(self, seconds: float) -> None:
         self.append(seconds)
+
+    def seconds(self) -> float:
+        """What that clock shows."""
+        return 1000.0 + sum(self)
+
+
+def on_clock_of(sleeps: Sleeps, url: str) -> dict[str, Any]:
+    """Options of a client that waits by the clock of `sleeps`."""
+    return {"sleep": sleeps, "budget": Budget(url, seconds=sleeps.seconds)}
 
 
 class Script:

@@ -28,7 +28,7 @@ from cryptobot_assets_tests.storage.archives import (
     published,
     zipped,
 )
-from cryptobot_assets_tests.storage.scripts import Script, Sleeps
+from cryptobot_assets_tests.storage.scripts import Script, Sleeps, on_clock_of
 
 HOUR = timedelta(hours=1)
 MONTH = Source("monthly", DECEMBER, JANUARY)
@@ -223,7 +223,7 @@ def test_faults_that_pass_cost_nothing(make_exchange: MakeExchange, faults: str)
     market = make_past(FEBRUARY)
     url = make_exchange(market, faults=parse_faults(f"{faults},retry_after=3,seed=2"))
     sleeps = Sleeps()
-    archive = Archive(url, sleep=sleeps, retries=20)
+    archive = Archive(url, retries=20, **on_clock_of(sleeps, url))
     undisturbed = Archive(make_exchange(market))
     for first in (DECEMBER, JANUARY):
         assert_frame_equal(archive.read("BTCUSDT", "1h", month(first)), undisturbed.read("BTCUSDT", "1h", month(first)))

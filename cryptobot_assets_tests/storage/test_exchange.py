@@ -19,7 +19,7 @@ from cryptobot_assets.exchange.market import Market, Series
 from cryptobot_assets.storage.exchange import Exchange
 from cryptobot_assets_tests.conftest import MakeExchange
 from cryptobot_assets_tests.exchange.markets import MINUTE_MS, START_MS, make_market, make_series
-from cryptobot_assets_tests.storage.scripts import Script, Sleeps, ok
+from cryptobot_assets_tests.storage.scripts import Script, Sleeps, ok, on_clock_of
 
 START = datetime.fromtimestamp(START_MS / 1000, UTC)
 MINUTE = timedelta(minutes=1)
@@ -112,7 +112,7 @@ def test_an_unknown_symbol_is_an_error_the_exchange_means(make_exchange: MakeExc
 def test_faults_that_pass_cost_no_kline(make_exchange: MakeExchange, faults: str):
     sleeps = Sleeps()
     url = make_exchange(make_market(), faults=parse_faults(f"{faults},retry_after=3,seed=4"))
-    exchange = Exchange(url, sleep=sleeps, retries=20)
+    exchange = Exchange(url, retries=20, **on_clock_of(sleeps, url))
     for first in range(0, 3000, 600):
         assert fetch(exchange, first + 600, first=first).height == 600
     assert sleeps
@@ -135,20 +135,14 @@ def test_rows_that_lack_fields_are_no_usable_answer(make_exchange: MakeExchange)
 
 
 def test_the_weight_is_kept_under_the_limit(make_exchange: MakeExchange):
-    """60 pages of weight 2 in a minute that bears 100: the client waits, and is never refused."""
+    """60 pages of weight 2 in minutes that bear 100: the client waits, and is never refused."""
     sleeps = Sleeps()
-    now = [0.0]
-
-    def wait(seconds: float) -> None:
-        sleeps.append(seconds)
-        now[0] += 60
-
-    url = make_exchange(make_market(), limiter=WeightLimiter(per_minute=100, patience=0, seconds=lambda: now[0]))
-    exchange = Exchange(url, sleep=wait)
+    url = make_exchange(make_market(), limiter=WeightLimiter(per_minute=100, patience=0, seconds=sleeps.seconds))
+    exchange = Exchange(url, **on_clock_of(sleeps, url))
     for first in range(60):
         assert fetch(exchange, first + 5, first=first).height == 5
-    assert len(sleeps) >= 2
-    assert all(0 < seconds <= 60.1 for seconds in sleeps)
+    assert len(sleeps) == 2
+    assert all(0 < seconds <= 66 for seconds in sleeps)
 
 
 # Against a scripted one
@@ -191,16 +185,16 @@ def test_every_column_of_the_wire_finds_its_place(serve):
 )
 def test_being_told_to_wait_is_obeyed(serve, status: int, header: dict[str, str], wait: float):
     sleeps = Sleeps()
-    script = make_script((status, header, b'{"code":-1003,"msg":"Too much"}'), ROWS)
-    assert fetch(Exchange(serve(script), sleep=sleeps), 3).height == 3
+    url = serve(make_script((status, header, b'{"code":-1003,"msg":"Too much"}'), ROWS))
+    assert fetch(Exchange(url, **on_clock_of(sleeps, url)), 3).height == 3
     assert sleeps == [wait]
 
 
 def test_being_told_to_wait_for_ever_is_an_error_that_carries_the_wait(serve):
     sleeps = Sleeps()
-    script = make_script((429, {"Retry-After": "9"}, b"{}"))
+    url = serve(make_script((429, {"Retry-After": "9"}, b"{}")))
     with pytest.raises(RateLimited, match="asks to wait 9 s") as refusal:
-        fetch(Exchange(serve(script), sleep=sleeps, retries=2), 3)
+        fetch(Exchange(url, retries=2, **on_clock_of(sleeps, url)), 3)
     assert (refusal.value.status, refusal.value.retry_after_seconds) == (429, 9.0)
     assert sleeps == [9.0, 9.0]
 
@@ -284,10 +278,14 @@ def test_the_limit_is_read_from_the_exchange(serve):
         {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 2, "limit": 200},
     ]
     listing = [ok({"symbols": [], "rateLimits": limits})]
-    for used, pauses in (("89", 0), ("90", 1)):
+    for used, waits in (("70", 0), ("71", 1)):
         sleeps = Sleeps()
         page = ok([wire(n) for n in range(3)], **{"X-MBX-USED-WEIGHT-1M": used})
         script = make_script(page, exchangeInfo=listing)
-        fetch(Exchange(serve(script), sleep=sleeps), 3)
-        assert len(sleeps) == pauses
-        assert [name for name, _ in script.asked].count("exchangeInfo") == 1
+        url = serve(script)
+        exchange = Exchange(url, **on_clock_of(sleeps, url))
+        fetch(exchange, 3)
+        exchange.symbols()
+        assert len(sleeps) == waits
+        assert all(0 < seconds <= 60 for seconds in sleeps)
+        assert [name for name, _ in script.asked].count("exchangeInfo") == 2

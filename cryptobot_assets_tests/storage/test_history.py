@@ -24,7 +24,7 @@ from cryptobot_assets.storage.history import Fetched, History
 from cryptobot_assets_tests.conftest import MakeExchange
 from cryptobot_assets_tests.exchange.markets import make_market, make_series
 from cryptobot_assets_tests.storage.archives import DECEMBER, FEBRUARY, JANUARY, MISSING, make_past
-from cryptobot_assets_tests.storage.scripts import Script, Sleeps
+from cryptobot_assets_tests.storage.scripts import Script, Sleeps, on_clock_of
 
 DAY = timedelta(days=1)
 START = DECEMBER - 2 * DAY
@@ -125,7 +125,7 @@ def test_checksums_that_stay_wrong_end_in_rest_and_are_told(make_exchange: MakeE
 def test_no_fault_of_the_archive_costs_a_kline(make_exchange: MakeExchange, market, clock, undisturbed, faults: str):
     url = make_exchange(market, clock=clock)
     spoiled = make_exchange(market, clock=clock, faults=parse_faults(f"{faults},seed=3"))
-    history = History(Exchange(url), Archive(spoiled, retries=1, sleep=Sleeps()))
+    history = History(Exchange(url), Archive(spoiled, retries=1, **on_clock_of(Sleeps(), spoiled)))
     [fetched] = fetch(history, whole())
     assert_frame_equal(values(fetched.rows), values(undisturbed), check_exact=True)
 
