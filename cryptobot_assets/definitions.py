@@ -6,6 +6,7 @@ import dagster as dg
 
 from cryptobot_assets.assets.evaluation import evaluation_assets
 from cryptobot_assets.assets.features import feature_assets
+from cryptobot_assets.assets.maintenance import maintenance_assets
 from cryptobot_assets.assets.market_data import market_data_assets
 from cryptobot_assets.assets.predictions import prediction_assets
 from cryptobot_assets.assets.promotion import promotion_assets
@@ -34,6 +35,7 @@ def _build(partitions: Partitions) -> dg.Definitions:
             *prediction_assets(partitions, [model_asset_name(name) for name in ALGORITHMS]),
             *evaluation_assets(partitions),
             *promotion_assets(partitions),
+            *maintenance_assets(partitions),
         ],
         resources=make_resources(partitions.settings),
         # A step in a process of its own would import everything again and read each training set again.

@@ -106,6 +106,7 @@ class Settings(BaseSettings):
     train_days: int = Field(730, ge=1, description="days of history a model trains on")
     fee_bps: float = Field(10.0, ge=0, le=5_000, description="exchange fee per side, basis points")
     slippage_bps: float = Field(2.0, ge=0, le=5_000, description="slippage per side, basis points")
+    history_days: int = Field(30, ge=7, description="days for which every version of a lake's tables can be read again")
 
     @classmethod
     def settings_customise_sources(

@@ -31,6 +31,7 @@ ASSETS = {
     "evaluation_report": ("evaluation", MARKET, ("predictions",)),
     "pool_value": ("evaluation", MARKET, ("predictions",)),
     "champion_model": ("promotion", MARKET, ("evaluation_report", "pool_value")),
+    "store_maintenance": ("maintenance", None, ()),
 }
 """By name: group, dimensions of the partitions, upstream assets."""
 
@@ -91,6 +92,7 @@ def test_schedules_are_known_by_these_names_and_times(tmp_path: Path) -> None:
     assert schedules == {
         "ingestion_schedule": ("0 0,12 * * *", "UTC"),
         "indicators_schedule": ("0 1,13 * * *", "UTC"),
+        "maintenance_schedule": ("30 4 * * 0", "UTC"),
     }
 
 

@@ -37,7 +37,7 @@ BESIDE = {
 HOMES = {
     "arch": ("domain/bootstrap.py",),
     "scipy": ("domain/indicators.py",),
-    "deltalake": ("storage/lake.py",),
+    "deltalake": ("storage/lake",),
     "duckdb": ("storage/sql.py",),
     "requests": ("storage/http.py", "storage/mlflow_client.py", "processes.py", "cli/"),
     "mlflow": ("storage/mlflow_client.py",),

@@ -141,6 +141,7 @@ def test_all_stands_for_every_currency(monkeypatch: pytest.MonkeyPatch):
         ("CRYPTOBOT_FEE_BPS", "-1"),
         ("CRYPTOBOT_FEE_BPS", "nan"),
         ("CRYPTOBOT_SLIPPAGE_BPS", "inf"),
+        ("CRYPTOBOT_HISTORY_DAYS", "6"),
     ],
 )
 def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str):

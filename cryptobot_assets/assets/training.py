@@ -25,7 +25,7 @@ from cryptobot_assets.partitions import POOLED_MARKET, Partitions
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.registry import Registry
-from cryptobot_assets.storage.registry_records import RegisteredVersion, Training
+from cryptobot_assets.storage.registry_records import STORE_VERSION, RegisteredVersion, Training
 from cryptobot_assets.storage.store import INDICATORS, Store
 
 GROUP = "training"
@@ -225,7 +225,7 @@ def _registered(version: RegisteredVersion, settings: Settings) -> dict[str, str
 def _tags(context: dg.AssetExecutionContext, training_set: TrainingSet) -> dict[str, str]:
     return {
         "git_commit": git_commit(),
-        "store_version": f"{INDICATORS.name}@{training_set.store_version}",
+        STORE_VERSION: f"{INDICATORS.name}@{training_set.store_version}",
         "training_set_digest": training_set.digest,
         "dagster_run_id": context.run_id,
         "asset_key": context.asset_key.to_user_string(),

@@ -1,4 +1,4 @@
-"""The lake: the store on Delta Lake, in a directory or an S3 bucket. The one home of deltalake.
+"""The lake: the store on Delta Lake, in a directory or an S3 bucket. Home of deltalake, with `lake_upkeep`.
 
 Every write is one atomic commit that replaces a span (`replaceWhere`), so a process killed at any
 instant leaves either the old rows or the new. Row rules are CHECK constraints of the tables
@@ -9,8 +9,8 @@ process after using it (spawn instead): Delta's runtime does not survive a fork.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -18,7 +18,7 @@ from deltalake import CommitProperties, DeltaTable, Field, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from cryptobot_assets.errors import StoreError
-from cryptobot_assets.storage import sql
+from cryptobot_assets.storage import lake_upkeep, sql
 from cryptobot_assets.storage.rules import broken_rules, require_rows, told
 from cryptobot_assets.storage.store import Table
 
@@ -101,11 +101,24 @@ class Lake:
         held = f"SELECT currency, min(time) AS first, max(time) AS newest FROM {table.name} GROUP BY currency"
         return {currency: (first, newest) for currency, first, newest in self.query(held).iter_rows()}
 
-    def compact(self, table: Table) -> None:
-        """Merge small files; readers and writers go on meanwhile."""
+    def maintain(self, table: Table, *, history: timedelta, keep: Collection[str] = ()) -> dict[str, int]:
+        """See `Store.maintain`: small files are merged, files only expired versions name are deleted."""
         delta = self._existing(table)
-        if delta is not None:
-            delta.optimize.compact()
+        if delta is None:
+            return {}
+        try:
+            held = [version for version in map(int, keep) if self._holds(table, version)]
+            return lake_upkeep.maintain(self._ensure(table), table, history=history, keep=held)
+        except (DeltaError, OSError) as error:
+            raise StoreError(f"cannot maintain {table.name} at {self._url}: {told(error)}") from error
+
+    def _holds(self, table: Table, version: int) -> bool:
+        """Whether a version can still be read: one lost before logs were kept must not stop the upkeep."""
+        try:
+            DeltaTable(f"{self._url}/{table.name}", version=version, storage_options=self._options)
+        except DeltaError:
+            return False
+        return True
 
     def _source(self, table: Table) -> Any:
         delta = self._existing(table)
@@ -156,6 +169,7 @@ class Lake:
             schema=_arrow_schema(table),
             partition_by=partition_by,
             mode="ignore",
+            configuration=lake_upkeep.properties(lake_upkeep.HISTORY),
             storage_options=self._options,
         )
         self._opened[table.name] = DeltaTable(address, storage_options=self._options)

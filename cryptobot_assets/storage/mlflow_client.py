@@ -40,6 +40,7 @@ from mlflow.entities import Metric, Param, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 
 CONNECT_SECONDS = 5
+RUNS_A_PAGE = 1_000
 TAKEN = "RESOURCE_ALREADY_EXISTS"
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow answers when a registered model, or an alias of one, is not there."""
@@ -155,6 +156,20 @@ def _table_text(table: Any) -> str:
     if isinstance(table, pl.DataFrame):
         return table.write_csv()
     return json.dumps(table, indent=1, default=str)
+
+
+def tagged_runs(client: mlflow.MlflowClient, tag: str) -> Iterator[mlflow.entities.Run]:
+    """Runs of the platform's experiments that carry a tag."""
+    experiments = [one.experiment_id for one in client.search_experiments(filter_string="name LIKE 'cryptobot-%'")]
+    token = None
+    while experiments:
+        page = client.search_runs(
+            experiments, filter_string=f"tags.{tag} LIKE '%'", max_results=RUNS_A_PAGE, page_token=token
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def create_version(

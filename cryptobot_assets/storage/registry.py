@@ -25,6 +25,7 @@ from cryptobot_assets.models.card import CARD_FILE
 from cryptobot_assets.storage import mlflow_client
 from cryptobot_assets.storage.mlflow_client import MlflowException, mlflow
 from cryptobot_assets.storage.registry_records import (
+    STORE_VERSION,
     Alias,
     RegisteredVersion,
     Training,
@@ -100,6 +101,17 @@ class Registry:
     def promoted(self, market: str) -> list[RegisteredVersion]:
         """Versions of `cryptobot-<market>`: whatever ever held one of its aliases."""
         return self._search(f"name = '{market_model(market)}'")
+
+    def trained_on(self) -> dict[str, frozenset[str]]:
+        """Versions of each of the store's tables that some registered version was trained on."""
+        registered = {one.run_id for one in self._search("name LIKE 'cryptobot-%'")}
+        found: dict[str, set[str]] = {}
+        with self.plain_errors():
+            for run in mlflow_client.tagged_runs(self.client, STORE_VERSION):
+                table, _, number = run.data.tags[STORE_VERSION].rpartition("@")
+                if run.info.run_id in registered and number.isdigit():
+                    found.setdefault(table, set()).add(number)
+        return {table: frozenset(numbers) for table, numbers in found.items()}
 
     def find(self, market: str, algorithm: str, cutoff: datetime, fingerprint: str) -> RegisteredVersion | None:
         """The version that the same training gave before, if there is one."""

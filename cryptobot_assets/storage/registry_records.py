@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 Alias = Literal["champion", "challenger"]
 
+STORE_VERSION = "store_version"
+"""Tag of a training: the table it read and that table's version, as `indicators@57`."""
+
 
 def market_model(market: str) -> str:
     """Registered model that holds a market's promoted versions and its aliases."""

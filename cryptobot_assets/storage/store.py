@@ -7,9 +7,9 @@ a write cut short leaves the old rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import polars as pl
@@ -159,6 +159,14 @@ class Store(Protocol):
 
     def spans(self, table: Table) -> dict[str, tuple[datetime, datetime]]:
         """First and newest stored time of every currency; quick however much is stored."""
+
+    def maintain(self, table: Table, *, history: timedelta, keep: Collection[str] = ()) -> dict[str, int]:
+        """Keep reading and writing quick; the rows stay, and readers and writers may go on meanwhile.
+
+        Where old versions can be read again, those younger than `history` and those that `keep`
+        names still can afterwards; what only others need is deleted. Returns figures of what was
+        done, none where there was nothing to do.
+        """
 
 
 def open_store(settings: Settings) -> Store:

@@ -262,6 +262,16 @@ class StoreContract:
             store.replace(KLINES, priced(price), start=START, end=END, currency="BTCUSDT")
             assert_frame_equal(other.read(KLINES), priced(price))
 
+    # Upkeep
+
+    @EVERY_TABLE
+    def test_upkeep_changes_no_row(self, store: Store, table: Table):
+        assert store.maintain(table, history=timedelta(days=30)) == {}
+        rows = make_rows(table)
+        store.replace(table, rows, start=START, end=END)
+        assert store.maintain(table, history=timedelta(days=30), keep={store.version(table)})
+        assert_frame_equal(store.read(table), rows.sort(table.key), check_exact=True)
+
     # Several processes
 
     def test_processes_writing_at_once_lose_and_double_nothing(self, store: Store, address: str):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,6 +28,8 @@ from cryptobot_assets_tests.contracts.store_contract import (
 )
 from cryptobot_assets_tests.factories import START
 
+HISTORY = timedelta(days=30)
+
 
 @pytest.fixture
 def address(tmp_path: Path) -> str:
@@ -45,14 +50,19 @@ def test_rules_hold_for_whoever_writes_to_the_files(address: str):
     assert all(lake.read(table).height == 48 for table in TABLES.values())
 
 
+def rules_of(address: str) -> set[str]:
+    """Names of the rules that Delta's table of klines holds."""
+    held, prefix = DeltaTable(f"{address}/klines").metadata().configuration, "delta.constraints."
+    return {name.removeprefix(prefix) for name in held if name.startswith(prefix)}
+
+
 def test_rules_a_killed_maker_left_out_are_added_before_the_next_write(address: str):
     lake = Lake(address)
     lake._create(KLINES)
-    assert not DeltaTable(f"{address}/klines").metadata().configuration
+    assert not rules_of(address)
     with pytest.raises(StoreError, match="low_is_positive"):
         Lake(address).replace(KLINES, spoil(priced(1.0), {"low": -1.0}), start=None, end=None)
-    held = DeltaTable(f"{address}/klines").metadata().configuration
-    assert {name.removeprefix("delta.constraints.") for name in held} == set(KLINES.rules)
+    assert rules_of(address) == set(KLINES.rules)
 
 
 def test_a_table_of_an_earlier_version_is_read_and_gets_its_new_columns_with_the_next_write(address: str):
@@ -73,17 +83,89 @@ def test_a_version_can_be_read_again(address: str):
     assert_frame_equal(then.select(list(KLINES.schema)), priced(1.0))
 
 
-def test_compaction_keeps_the_rows_in_fewer_files(address: str):
+def fill_by_pieces(lake: Lake, pieces: int = 8) -> pl.DataFrame:
+    """48 hours of klines in as many commits and files; returns them."""
+    rows, hours = make_rows(KLINES), 48 // pieces
+    for piece in rows.iter_slices(hours):
+        lake.replace(KLINES, piece, start=piece["time"][0], end=piece["time"][0] + timedelta(hours=hours))
+    return rows
+
+
+def grow_older(address: str, days: int) -> None:
+    """Have all that was ever written to a table of the lake be so many days old."""
+    then = time.time() - days * 86_400
+    for log in Path(address, "klines", "_delta_log").glob("*.json"):
+        actions = [json.loads(line) for line in log.read_text().splitlines()]
+        for removed in (action["remove"] for action in actions if "remove" in action):
+            removed["deletionTimestamp"] -= days * 86_400_000
+        log.write_text("".join(json.dumps(action) + "\n" for action in actions))
+    for path in Path(address, "klines").rglob("*.*"):
+        os.utime(path, (then, then))
+
+
+def version_of(address: str, version: int) -> pl.DataFrame:
+    """A table as it was."""
+    return pl.read_delta(f"{address}/klines", version=version).select(list(KLINES.schema)).sort("time")
+
+
+def test_upkeep_merges_small_files_where_there_are_many(address: str):
     lake = Lake(address)
-    rows = make_rows(KLINES)
-    for hour in range(6):
-        piece = rows.slice(hour * 8, 8)
-        lake.replace(KLINES, piece, start=piece["time"][0], end=piece["time"][-1] + (END - START) / 48)
-    before = len(DeltaTable(f"{address}/klines").file_uris())
-    lake.compact(KLINES)
-    assert len(DeltaTable(f"{address}/klines").file_uris()) == 1 < before
+    rows = fill_by_pieces(lake, 6)
+    assert lake.maintain(KLINES, history=HISTORY)["files_after"] == 6
+    lake.replace(KLINES, rows.head(0), start=None, end=None)
+    fill_by_pieces(lake, 8)
+    done = lake.maintain(KLINES, history=HISTORY)
+    assert (done["files_before"], done["files_after"], done["partitions_merged"]) == (8, 1, 1)
     assert_frame_equal(lake.read(KLINES), rows)
-    Lake(f"{address}-empty").compact(KLINES)
+    assert Lake(f"{address}-empty").maintain(KLINES, history=HISTORY) == {}
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+@pytest.mark.parametrize(("days", "kept"), [(20, True), (40, False)])
+def test_upkeep_deletes_what_only_versions_older_than_the_history_need(
+    address: str, days: int, kept: bool, checkpoint: bool
+):
+    lake = Lake(address)
+    for price in (1.0, 2.0, 3.0):
+        lake.replace(KLINES, priced(price), start=START, end=END)
+    (first, second, _) = range(int(lake.version(KLINES)) - 2, int(lake.version(KLINES)) + 1)
+    grow_older(address, days)
+    if checkpoint:
+        DeltaTable(f"{address}/klines").create_checkpoint()
+    unfinished = Path(address, "klines", "currency=BTCUSDT", "part-unfinished.parquet")
+    unfinished.write_bytes(b"a writer is at it")
+    done = Lake(address).maintain(KLINES, history=HISTORY, keep={str(second), "99"})
+    assert (done["old_files_deleted"], done["versions_kept_for_models"]) == (0 if kept else 1, 1)
+    assert_frame_equal(version_of(address, second), priced(2.0))
+    assert_frame_equal(lake.read(KLINES), priced(3.0))
+    assert unfinished.exists()
+    if kept:
+        assert_frame_equal(version_of(address, first), priced(1.0))
+    else:
+        with pytest.raises(OSError, match=r"not found|No such file"):
+            version_of(address, first)
+
+
+def test_a_version_named_by_a_model_outlives_a_month_of_commits(address: str):
+    """By default Delta forgets commits older than 30 days with the next checkpoint, one in 100 commits."""
+    lake = Lake(address)
+    lake.replace(KLINES, priced(1.0), start=START, end=END)
+    named = lake.version(KLINES)
+    lake.replace(KLINES, priced(2.0), start=START, end=END)
+    grow_older(address, 400)
+    table = DeltaTable(f"{address}/klines")
+    table.create_checkpoint()
+    table.cleanup_metadata()
+    Lake(address).maintain(KLINES, history=HISTORY, keep={named})
+    assert_frame_equal(version_of(address, int(named)), priced(1.0))
+
+
+def test_a_table_of_an_earlier_version_gets_the_longer_memory_with_its_upkeep(address: str):
+    write_deltalake(f"{address}/klines", priced(1.0), partition_by=["currency"])
+    Lake(address).maintain(KLINES, history=timedelta(days=60))
+    held = DeltaTable(f"{address}/klines").metadata().configuration
+    assert held["delta.logRetentionDuration"] == "interval 3650 days"
+    assert held["delta.deletedFileRetentionDuration"] == "interval 60 days"
 
 
 def test_a_place_that_cannot_hold_a_lake_is_one_clear_line(tmp_path: Path):

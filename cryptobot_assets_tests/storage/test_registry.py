@@ -23,6 +23,7 @@ from cryptobot_assets.errors import RegistryError, UsageError
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import TrialRecord
 from cryptobot_assets.models.loading import load_scorer, warm_up
+from cryptobot_assets.storage import mlflow_client
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion, Training
 from cryptobot_assets_tests.contracts.model_contract import (
@@ -58,7 +59,7 @@ def make_training(market: str, algorithm: str = "ridge", *, day: int = 1, finger
         cutoff=datetime(2024, 1, day, tzinfo=UTC),
         fingerprint=fingerprint,
         params={"features": list(FEATURES), "horizon_hours": 24},
-        tags={"git_commit": "abc123", "store_version": "7"},
+        tags={"git_commit": "abc123", "store_version": f"indicators@{day}"},
     )
 
 
@@ -135,7 +136,7 @@ def test_a_version_says_where_it_comes_from(registry: Registry, market: str) -> 
     assert run.data.params["horizon_hours"] == "24"
     assert run.data.params["alpha"] == "0.005"
     assert json.loads(run.data.params["features"]) == list(FEATURES)
-    assert run.data.tags.items() >= {"git_commit": "abc123", "store_version": "7", "market": market}.items()
+    assert run.data.tags.items() >= {"git_commit": "abc123", "store_version": "indicators@5", "market": market}.items()
     assert run.data.metrics == {"mse": 1e-3}
     assert artifact(registry, version.run_id, "plots/importance.png") == b"\x89PNG"
 
@@ -182,6 +183,17 @@ def test_the_same_training_is_found_again(registry: Registry, market: str) -> No
     assert registry.find(market, "ridge", first.cutoff, "f1") == first
     assert registry.find(market, "ridge", first.cutoff, "f2") is None
     assert registry.find(market, "lasso", first.cutoff, "f1") is None
+
+
+def test_the_versions_of_tables_that_models_were_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlflow_client, "RUNS_A_PAGE", 2)
+    registry = Registry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts")
+    assert registry.trained_on() == {}
+    for day, market in ((3, "ONEUSDT"), (5, "ONEUSDT"), (5, "TWOUSDT"), (9, "TWOUSDT")):
+        train(registry, market, day=day)
+    with pytest.raises(ValueError), registry.training_run(make_training("ONEUSDT", day=20)):
+        raise ValueError("cut short")
+    assert registry.trained_on() == {"indicators": {"3", "5", "9"}}
 
 
 def test_versions_come_by_algorithm_and_cutoff(registry: Registry, market: str) -> None:
@@ -285,6 +297,7 @@ def test_a_registry_that_is_down_is_told_at_once(scheme: str, tmp_path: Path) ->
 def test_a_dead_server_says_what_to_do_and_nothing_else(tmp_path: Path) -> None:
     code = f"""
 from cryptobot_assets.errors import RegistryError
+from cryptobot_assets.storage import mlflow_client
 from cryptobot_assets.storage.registry import Registry
 try:
     Registry("http://127.0.0.1:{closed_port()}").require_answer()
