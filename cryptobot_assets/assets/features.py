@@ -52,7 +52,8 @@ def _indicators_asset(partitions: Partitions, group: Group) -> dg.AssetsDefiniti
                 report.count(COMPLETE_ROWS, block.currency, complete["time"])
                 report.show(block.currency, rows, indicator_picture)
                 progress.advance("indicators", rows=rows.height, note=block.currency)
-        return dg.MaterializeResult(metadata=report.attach(context))
+        report.attach(context)
+        return dg.MaterializeResult()
 
     return indicators
 

@@ -70,8 +70,8 @@ def _klines_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
                 report.count("missing_klines", currency, missing_times(gaps, interval))
                 report.show(currency, rows, kline_picture)
                 fallbacks += block.fallbacks
-        figures = {**report.attach(context), "source": history.title}
-        return dg.MaterializeResult(metadata={**figures, **told_fallbacks(fallbacks)})
+        report.attach(context)
+        return dg.MaterializeResult(metadata={"source": history.title, **told_fallbacks(fallbacks)})
 
     return klines
 

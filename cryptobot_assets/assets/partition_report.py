@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 import polars as pl
 
+from cryptobot_assets.assets.partition_metadata import add_partition_metadata
 from cryptobot_assets.partitions import Partitions
 
-MOST_COUNTED = 120
 MOST_PICTURES = 10
 KEY_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m-01"}
 ROWS = "rows"
@@ -21,11 +21,7 @@ Paint = Callable[[pl.DataFrame], str]
 
 
 class PartitionReport:
-    """Counts of each partition of a run, and a picture of each currency's last block.
-
-    Dagster's time to record figures of single partitions grows with the square of their number, so
-    a run over more than `MOST_COUNTED` of them tells the sums, named as such.
-    """
+    """Counts of each partition of a run, and a picture of each currency's last block."""
 
     def __init__(self, partitions: Partitions, counts: Sequence[str]) -> None:
         self._format = KEY_FORMATS[partitions.span_name]
@@ -42,17 +38,14 @@ class PartitionReport:
         if rows.height:
             self._shown[currency] = rows, paint
 
-    def attach(self, context: dg.AssetExecutionContext) -> dict[str, int]:
-        """Hang the figures on their partitions; returns what holds for the run as a whole."""
+    def attach(self, context: dg.AssetExecutionContext) -> None:
+        """Hang the figures on their partitions, each picture on the last of its currency."""
         keys = list(context.partition_keys)
+        told: dict[str, dict[str, object]] = {
+            key: {ROW_COUNT if name == ROWS else name: counter[key] for name, counter in self._counts.items()}
+            for key in keys
+        }
         last_keys = {key.split("|", 1)[0]: key for key in sorted(keys)}
         for currency, (rows, paint) in list(self._shown.items())[:MOST_PICTURES]:
-            picture = {"picture": dg.MetadataValue.md(paint(rows))}
-            context.add_asset_metadata(picture, partition_key=last_keys[currency])
-        if len(keys) > MOST_COUNTED:
-            totals = {f"{name}_of_the_run": counter.total() for name, counter in self._counts.items()}
-            return {"partitions_of_the_run": len(keys), **totals}
-        for key in keys:
-            figures = {ROW_COUNT if name == ROWS else name: counter[key] for name, counter in self._counts.items()}
-            context.add_asset_metadata(figures, partition_key=key)
-        return {}
+            told[last_keys[currency]]["picture"] = dg.MetadataValue.md(paint(rows))
+        add_partition_metadata(context, told)

@@ -66,7 +66,8 @@ def _predictions_asset(partitions: Partitions, group: Group, model_names: Sequen
                     times = predict_block(lineups[market], market, block, settings.interval, store)
                     report.count(ROWS, block.currency, times)
             progress.advance("predictions", steps=1, note=span.currency)
-        return dg.MaterializeResult(metadata={**report.attach(context), "markets_with_models": _used(lineups)})
+        report.attach(context)
+        return dg.MaterializeResult(metadata={"markets_with_models": _used(lineups)})
 
     return predictions
 
