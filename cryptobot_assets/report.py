@@ -8,13 +8,15 @@ from typing import Any
 import polars as pl
 
 from cryptobot_assets.domain.evaluation import Evaluation, finite, report_row, verdict_in_words
+from cryptobot_assets.domain.gap_grid import Kind
 from cryptobot_assets.domain.gaps import merge_gaps
 from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.leaderboard import costs_of, evaluate_market
 from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.gap_records import read_gaps
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
-from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, Store
+from cryptobot_assets.storage.store import INDICATORS, KLINES, Store
 
 
 def market_report(
@@ -87,7 +89,8 @@ def data_report(store: Store, settings: Settings, *, start: datetime, end: datet
         step = interval_delta(settings.interval)
         until = stored["last"].max() + step
         expected = sum(round((until - first) / step) for first in stored["first"])
-    gaps = merge_gaps(store.read(GAPS, start=start, end=end, currency=list(settings.currencies)))
+    recorded = read_gaps(store, start, end, settings.interval, currency=settings.currencies)
+    gaps = merge_gaps(recorded.filter(pl.col("kind").ne_missing(Kind.NOT_LISTED.text)))
     indicated = store.query(f"SELECT count(*) AS rows FROM {INDICATORS.name} {within}")
     return {
         "klines": {"rows": rows, "expected": expected, "missing": expected - rows, "gaps": _gap_rows(gaps)},

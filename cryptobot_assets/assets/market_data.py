@@ -8,14 +8,16 @@ import polars as pl
 
 from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.assets.pictures import kline_picture
+from cryptobot_assets.domain.gap_grid import GapGrid, record_ingested
 from cryptobot_assets.domain.gaps import find_gaps, missing_times
 from cryptobot_assets.domain.sources import month_blocks
 from cryptobot_assets.errors import ExchangeUnreachable, RateLimited
 from cryptobot_assets.partitions import Group, Partitions
 from cryptobot_assets.pools import EXCHANGE
 from cryptobot_assets.progress import Progress
+from cryptobot_assets.storage.gap_records import rewrite_gaps
 from cryptobot_assets.storage.history import Fetched, History
-from cryptobot_assets.storage.store import GAPS, KLINES, Store
+from cryptobot_assets.storage.store import KLINES, Store
 
 ARCHIVED_ROWS = "rows_from_archives"
 MOST_FALLBACKS_TOLD = 20
@@ -89,12 +91,19 @@ def exchange_faults_retried() -> Iterator[None]:
 
 
 def store_klines(block: Fetched, interval: str, store: Store) -> pl.DataFrame:
-    """Store a block's klines and gaps in place of what was there; returns the gaps."""
+    """Store a block's klines and gaps in place of what was there; returns the gaps since trading began.
+
+    Where it had not begun is recorded too, so that rows which vanish from the table later are missed.
+    """
     span, rows = block.span, block.rows
     store.replace(KLINES, rows, start=span.start, end=span.end, currency=span.currency)
     gaps = find_gaps(span.currency, rows["time"], interval, block.start, block.end)
-    unexplained = gaps.with_columns(kind=pl.lit(None, pl.String))
-    store.replace(GAPS, unexplained, start=span.start, end=span.end, currency=span.currency)
+    grid = GapGrid((span.currency,), span.start, span.end, interval)
+
+    def remake(held: pl.DataFrame) -> pl.DataFrame:
+        return record_ingested(grid, gaps, held, listed=block.start)
+
+    rewrite_gaps(store, span.start, span.end, interval, remake, currency=span.currency)
     return gaps
 
 

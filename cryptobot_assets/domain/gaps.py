@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -53,3 +53,20 @@ def merge_gaps(gaps: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("time").first(), pl.col("end").last(), pl.col("missing").sum())
         .select(GAP_COLUMNS)
     )
+
+
+def clip_gaps(gaps: pl.DataFrame, start: datetime | None, end: datetime | None, interval: str) -> pl.DataFrame:
+    """The parts of gaps that lie in [start, end), None for no bound."""
+    cut = gaps.with_columns(
+        time=pl.col("time") if start is None else pl.max_horizontal("time", pl.lit(start, gaps.schema["time"])),
+        end=pl.col("end") if end is None else pl.min_horizontal("end", pl.lit(end, gaps.schema["end"])),
+    ).filter(pl.col("end") > pl.col("time"))
+    microseconds = interval_delta(interval) // timedelta(microseconds=1)
+    return cut.with_columns(missing=(pl.col("end") - pl.col("time")).dt.total_microseconds() // microseconds)
+
+
+def splice_gaps(held: pl.DataFrame, gaps: pl.DataFrame, start: datetime, end: datetime, interval: str) -> pl.DataFrame:
+    """`held` with what it says of [start, end) replaced by `gaps`; a row that reaches over a border is cut there."""
+    before, after = clip_gaps(held, None, start, interval), clip_gaps(held, end, None, interval)
+    columns = [pl.col(name).cast(kind) for name, kind in held.schema.items()]
+    return pl.concat([before, gaps.select(columns), after.select(columns)]).sort("currency", "time")

@@ -33,7 +33,7 @@ from cryptobot_assets.storage.postgres_scan import PostgresScans
 from cryptobot_assets.storage.rules import broken_rules, require_rows
 from cryptobot_assets.storage.store import INDICATORS, Table
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration, which this code reads and writes."""
 
 Equal = dict[str, str]

@@ -16,6 +16,7 @@ import polars as pl
 
 from cryptobot_assets.domain.indicators import INDICATOR_SCHEMA
 from cryptobot_assets.domain.klines import KLINE_CONSTRAINTS, KLINE_SCHEMA, UTC_TIME
+from cryptobot_assets.domain.ledger import COVERAGE_SCHEMA
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.postgres_address import is_postgres
@@ -88,7 +89,19 @@ GAPS = Table(
     nullable=frozenset({"kind"}),
     constraints={"end_is_after_time": '"end" > "time"'},
 )
-"""Runs of the grid without a kline; `kind` says why, null until the ledger has looked."""
+"""Runs of the grid without a kline; `kind` (see `domain/gap_grid.py`) says why, null until the ledger has looked."""
+
+COVERAGE = Table(
+    "coverage",
+    COVERAGE_SCHEMA,
+    key=("currency", "time"),
+    partition_by=(),
+    constraints={"expected_is_stored_or_lacking": "stored + outage + halt + missing = expected"},
+)
+"""Klines expected and stored of every currency and day that was ingested, and those lacking, by kind of gap.
+
+`time` is the day's first instant. The ledger of gaps writes it, a month at a time.
+"""
 
 LISTINGS = Table(
     "listings",
@@ -120,7 +133,7 @@ EXCHANGE_CLIENTS = Table(
 )
 """Machines that read from an exchange now: when each last said so, and until when it was told to wait."""
 
-TABLES: dict[str, Table] = {table.name: table for table in (KLINES, INDICATORS, PREDICTIONS, GAPS, LISTINGS)}
+TABLES: dict[str, Table] = {table.name: table for table in (KLINES, INDICATORS, PREDICTIONS, GAPS, COVERAGE, LISTINGS)}
 """What people ask and copy; `EXCHANGE_CLIENTS` is the platform's own business."""
 
 

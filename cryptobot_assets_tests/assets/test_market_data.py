@@ -65,7 +65,14 @@ def ingest(span: Span, exchange: FakeExchange | Exchange, lake: Lake) -> tuple[p
 
 
 def gaps_of(lake: Lake) -> list[tuple[datetime, datetime, int]]:
-    return lake.read(GAPS).select("time", "end", "missing").rows()
+    """Gaps since the listing, that nobody classed yet."""
+    return lake.read(GAPS).filter(pl.col("kind").is_null()).select("time", "end", "missing").rows()
+
+
+def kinds_of(lake: Lake) -> list[tuple[float, float, str | None]]:
+    """First and last hour of every gap since `START`, and its kind."""
+    rows = lake.read(GAPS).select("time", "end", "kind").rows()
+    return [((first - START) / HOUR, (end - START) / HOUR, kind) for first, end, kind in rows]
 
 
 def test_every_kline_is_stored_and_writing_twice_leaves_one_copy(lake: Lake) -> None:
@@ -82,6 +89,7 @@ def test_holes_are_gaps_and_nothing_before_the_listing_is(lake: Lake) -> None:
     ingest(DAYS, exchange, lake)
     assert lake.read(KLINES).height == 57
     assert gaps_of(lake) == [(hours_after(20), hours_after(23), 3)]
+    assert kinds_of(lake) == [(0, 12, "not_listed"), (20, 23, None)]
 
 
 def test_a_currency_that_ends_early_leaves_a_gap_to_the_present(lake: Lake) -> None:
@@ -90,10 +98,31 @@ def test_a_currency_that_ends_early_leaves_a_gap_to_the_present(lake: Lake) -> N
     assert gaps_of(lake) == [(hours_after(30), hours_after(50), 20)]
 
 
-def test_a_currency_never_listed_has_neither_rows_nor_gaps(lake: Lake) -> None:
-    exchange = FakeExchange(make_klines(1).clear(), hours_after(72))
+def test_a_currency_never_listed_has_neither_rows_nor_gaps_but_that(lake: Lake) -> None:
+    exchange = FakeExchange(make_klines(1).clear(), hours_after(50))
     rows, gaps = ingest(DAYS, exchange, lake)
     assert rows.is_empty() and gaps.is_empty()
+    assert kinds_of(lake) == [(0, 50, "not_listed")], "and what is not over yet is not missing"
+
+
+def test_ingesting_a_day_of_a_long_gap_again_tells_it_once_and_keeps_its_reason(lake: Lake) -> None:
+    ingest(DAYS, FakeExchange(make_klines(10), hours_after(72)), lake)
+    halted = lake.read(GAPS).with_columns(kind=pl.lit("halt"))
+    lake.replace(GAPS, halted, start=None, end=None)
+    second = Span("BTCUSDT", START + DAY, START + 2 * DAY)
+    ingest(second, FakeExchange(make_klines(10), hours_after(72)), lake)
+    assert kinds_of(lake) == [(10, 24, "halt"), (24, 48, "halt"), (48, 72, "halt")]
+    ingest(second, FakeExchange(make_klines(48, gaps=[(hours_after(30), hours_after(31))]), hours_after(72)), lake)
+    assert kinds_of(lake) == [(10, 24, "halt"), (30, 31, "halt"), (48, 72, "halt")]
+    ingest(DAYS, FakeExchange(make_klines(60), hours_after(72)), lake)
+    assert kinds_of(lake) == [(60, 72, "halt")]
+
+
+def test_nothing_is_written_where_no_gap_is_and_none_was(lake: Lake) -> None:
+    for _ in range(2):
+        ingest(DAYS, FakeExchange(make_klines(72), hours_after(72)), lake)
+    assert lake.version(GAPS) == "none"
+    assert lake.version(KLINES) != "none"
 
 
 def test_a_gap_filled_later_is_a_gap_no_more(lake: Lake) -> None:

@@ -54,7 +54,7 @@ def test_a_lake_goes_into_postgresql_and_back(run: Run, lake: str, server: Embed
     for source, target in ((lake, database), (lake, database), (database, back)):
         outcome = run("copy", source, target)
         assert outcome.code == 0, outcome
-        assert f"{HOURS + 48:,} klines, 96 indicators, 96 predictions, 96 gaps" in outcome.out
+        assert f"{HOURS + 48:,} klines, 96 indicators, 96 predictions, 96 gaps, 96 coverage" in outcome.out
     assert_same(Lake(lake), PostgresStore(database))
     assert_same(Lake(lake), Lake(back))
     assert PostgresStore(database).version(PREDICTIONS) == "2"

@@ -20,7 +20,17 @@ from polars.testing import assert_frame_equal
 
 from cryptobot_assets.domain.indicators import INDICATOR_SCHEMA
 from cryptobot_assets.errors import StoreError, UsageError
-from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, LISTINGS, PREDICTIONS, TABLES, Store, Table
+from cryptobot_assets.storage.store import (
+    COVERAGE,
+    GAPS,
+    INDICATORS,
+    KLINES,
+    LISTINGS,
+    PREDICTIONS,
+    TABLES,
+    Store,
+    Table,
+)
 from cryptobot_assets_tests.factories import START, hours_after, make_closes, make_klines, make_predictions
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -46,6 +56,8 @@ BROKEN = [
     *[(PREDICTIONS, {name: None}) for name in ("market", "algorithm", "version", "cutoff")],
     (GAPS, {"end": START}),
     (GAPS, {"missing": None}),
+    (COVERAGE, {"missing": 2}),
+    (COVERAGE, {"halt": None}),
     (LISTINGS, {"end": START}),
     *[(LISTINGS, {name: None}) for name in ("base", "quote", "kind", "position")],
 ]
@@ -63,6 +75,9 @@ def make_rows(table: Table, count: int = 48, *, currency: str = "BTCUSDT", seed:
         known = {"currency", "time", "close", "rsi_14h"}
         blank = [pl.lit(None, kind).alias(name) for name, kind in INDICATOR_SCHEMA.items() if name not in known]
         return closes.with_columns(*blank, rsi_14h=pl.lit(50.0)).select(list(INDICATOR_SCHEMA))
+    if table is COVERAGE:
+        counts = {"expected": 24, "stored": 20, "outage": 3, "halt": 0, "not_listed": 0, "delisted": 0, "missing": 1}
+        return closes.select("currency", "time", **{name: pl.lit(n, pl.Int64) for name, n in counts.items()})
     end = (pl.col("time") + timedelta(minutes=30)).alias("end")
     if table is LISTINGS:
         names = {"base": "BTC", "quote": "USDT", "kind": "coin"}

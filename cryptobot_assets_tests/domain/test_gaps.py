@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryptobot_assets.domain.gaps import find_gaps, merge_gaps
+from cryptobot_assets.domain.gaps import clip_gaps, find_gaps, merge_gaps, splice_gaps
 from cryptobot_assets.domain.intervals import HOUR, interval_delta
 from cryptobot_assets.domain.klines import UTC_TIME
 from cryptobot_assets.storage.store import GAPS
@@ -74,3 +74,42 @@ def test_merging_keeps_currencies_and_separate_runs_apart():
 def test_a_gap_ends_where_klines_return(missing):
     gaps = find_gaps("BTCUSDT", times_of([0, missing + 1]), "1h", START, hours_after(missing + 2))
     assert gaps.rows() == [("BTCUSDT", START + HOUR, hours_after(missing + 1), missing)]
+
+
+def lacked(hours: dict[str, set[int]]) -> pl.DataFrame:
+    """The gaps of currencies that lack these hours of thirty."""
+    none = find_gaps("-", make_times(1).clear(), "1h", START, START)
+    gaps = [
+        find_gaps(name, times_of(set(range(30)) - absent), "1h", START, hours_after(30))
+        for name, absent in hours.items()
+    ]
+    return pl.concat([none, *gaps]).with_columns(kind=pl.lit(None, pl.String))
+
+
+def as_set(gaps: pl.DataFrame) -> set[tuple[str, int]]:
+    """Currency and hour of every kline that gaps lack; none is told twice."""
+    hours = [
+        (row["currency"], hour)
+        for row in gaps.iter_rows(named=True)
+        for hour in range((row["time"] - START) // HOUR, (row["end"] - START) // HOUR)
+    ]
+    assert len(hours) == len(set(hours)) == gaps["missing"].sum()
+    return set(hours)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    held=st.dictionaries(st.sampled_from("AB"), st.sets(st.integers(0, 29))),
+    made=st.dictionaries(st.sampled_from("AB"), st.sets(st.integers(0, 29))),
+    border=st.lists(st.integers(0, 30), min_size=2, max_size=2, unique=True),
+)
+def test_splicing_replaces_what_is_said_of_a_span_and_nothing_else(held, made, border):
+    first, last = sorted(border)
+    start, end = hours_after(first), hours_after(last)
+    before, inside = lacked(held), lacked(made)
+    part = clip_gaps(inside, start, end, "1h")
+    assert as_set(part) == {(name, hour) for name, hour in as_set(inside) if first <= hour < last}
+    spliced = splice_gaps(before, part, start, end, "1h")
+    outside = {(name, hour) for name, hour in as_set(before) if not first <= hour < last}
+    assert as_set(spliced) == outside | as_set(part)
+    assert spliced.schema == before.schema

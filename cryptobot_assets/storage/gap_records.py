@@ -1,0 +1,45 @@
+"""The table of gaps, rewritten a span at a time; a row that reaches over the span's border is cut there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import polars as pl
+
+from cryptobot_assets.domain.gaps import clip_gaps, splice_gaps
+from cryptobot_assets.domain.intervals import interval_delta
+from cryptobot_assets.storage.store import GAPS, Store
+
+
+def read_gaps(
+    store: Store, start: datetime, end: datetime, interval: str, *, currency: str | Sequence[str] | None = None
+) -> pl.DataFrame:
+    """What is recorded of [start, end): rows of `GAPS`, cut to it."""
+    named = {} if currency is None else {"currency": currency}
+    return clip_gaps(store.read(GAPS, end=end, **named), start, end, interval)
+
+
+def rewrite_gaps(
+    store: Store,
+    start: datetime,
+    end: datetime,
+    interval: str,
+    remake: Callable[[pl.DataFrame], pl.DataFrame],
+    *,
+    currency: str | None = None,
+) -> None:
+    """Put what `remake` makes of the recorded gaps of [start, end) in their place; one atomic write, or none.
+
+    Of one currency, or of all: then nobody else should write gaps of that time meanwhile; whoever
+    does is overwritten, and put right when the ledger looks again.
+    """
+    named = {} if currency is None else {"currency": currency}
+    after = end + interval_delta(interval)  # a row cut at the end goes on there
+    held = store.read(GAPS, end=after, **named)
+    inside = clip_gaps(held, start, end, interval)
+    spliced = splice_gaps(held, remake(inside), start, end, interval)
+    begin = min([start, *held.filter(pl.col("end") > start)["time"]])
+    touched = pl.col("time").is_between(begin, after, closed="left")
+    if not held.filter(touched).equals(spliced.filter(touched)):
+        store.replace(GAPS, spliced.filter(touched), start=begin, end=after, **named)
