@@ -35,7 +35,8 @@ BESIDE = {
 """Parts that stand beside the floors, and all they may import."""
 
 HOMES = {
-    "arch": ("domain/bootstrap.py",),
+    "arch": ("domain/bootstrap.py", "domain/significance.py"),
+    "purgedcv": ("domain/significance.py",),
     "scipy": ("domain/indicators.py",),
     "deltalake": ("storage/lake",),
     "duckdb": ("storage/sql.py",),
@@ -64,7 +65,7 @@ HOMES = {
 }
 """The files, or folders, that may import a library."""
 
-DOMAIN_LIBRARIES = {"numpy", "polars", "scipy", "arch", "threadpoolctl"}
+DOMAIN_LIBRARIES = {"numpy", "polars", "scipy", "arch", "threadpoolctl", "purgedcv"}
 CLOCKS_AND_OUTSIDE = {"os", "time", "random", "pathlib", "io", "socket", "subprocess", "logging", "urllib", "tempfile"}
 
 ENVIRONMENT = {

@@ -6,8 +6,9 @@ import dagster as dg
 
 from cryptobot_assets.assets.evaluation import require_evaluations
 from cryptobot_assets.assets.links import registry_page
-from cryptobot_assets.domain.evaluation import Evaluation
+from cryptobot_assets.domain.evaluation import Evaluation, skill_of
 from cryptobot_assets.domain.promotion import Candidate, Verdict, best_candidate, judge
+from cryptobot_assets.domain.significance import Superiority
 from cryptobot_assets.errors import NoModel
 from cryptobot_assets.leaderboard import evaluate_market
 from cryptobot_assets.partitions import Partitions
@@ -31,7 +32,8 @@ def promotion_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         code_version="1",
         description=(
             "The verdict on the best candidate: promoted when its out-of-sample error is below that of predicting "
-            "zero and below the reigning champion's on the same rows. Moves the alias the service follows."
+            "zero and below the reigning champion's on the same rows, and its skill is more than the best of all "
+            "algorithms would show by luck. Moves the alias the service follows."
         ),
     )
     def champion_model(
@@ -39,7 +41,7 @@ def promotion_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         market = context.partition_key
         evaluations = require_evaluations(evaluate_market(store, settings, market, draws=0), market)
-        champion, verdict = crown(registry, market, evaluations)
+        champion, verdict = crown(registry, market, evaluations, skill=skill_of(evaluations, seed=settings.seed))
         return dg.MaterializeResult(
             metadata={
                 "algorithm": champion.algorithm,
@@ -55,18 +57,21 @@ def promotion_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     return [champion_model]
 
 
-def crown(registry: Registry, market: str, evaluations: Sequence[Evaluation]) -> tuple[RegisteredVersion, Verdict]:
+def crown(
+    registry: Registry, market: str, evaluations: Sequence[Evaluation], *, skill: Superiority
+) -> tuple[RegisteredVersion, Verdict]:
     """Judge the best candidate and move the aliases; returns who reigns now and the verdict on the candidate.
 
     A candidate that passes reigns. One that does not reigns only where no passed champion does, so
     that the platform serves, marked unproven. The challenger alias always names the candidate.
     """
     candidates = {one.algorithm: one.candidate for one in evaluations}
-    best = best_candidate(list(candidates.values()))
+    best = best_candidate(list(candidates.values()), skill.superior)
     reigning = registry.champion(market)
     verdict = judge(
         best,
         _rival(best, reigning, candidates),
+        skill=skill,
         control_net=next((one.control.net for one in evaluations if one.control), None),
     )
     version = newest_version(registry, market, best)

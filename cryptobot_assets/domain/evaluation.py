@@ -27,6 +27,7 @@ from cryptobot_assets.domain.pool_value import (
     replaced_formula,
 )
 from cryptobot_assets.domain.promotion import Candidate
+from cryptobot_assets.domain.significance import Superiority, superiority
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,11 @@ def evaluate(
         control=control(hours, costs) if hours else None,
         hours=hours,
     )
+
+
+def skill_of(evaluations: Sequence[Evaluation], *, seed: int) -> Superiority:
+    """The test whether any algorithm of a market has skill, all of them counted."""
+    return superiority({one.algorithm: one.score.skill for one in evaluations}, seed=seed)
 
 
 def report_row(evaluation: Evaluation, costs: Costs, *, trials: int, folds: int) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Score:
     Attributes:
         rows: scored rows. mse, mse_zero: mean squared error, and that of predicting zero.
         ic: mean hourly IC, with its 90 % interval; None where it cannot be computed.
+        skill: time and skill, see `hourly_skill`.
     """
 
     rows: int
@@ -61,6 +62,7 @@ class Score:
     ic: float | None
     ic_ci: Interval
     classification: Classification
+    skill: pl.DataFrame
 
 
 def at_whole_hours(rows: pl.DataFrame, interval: str) -> pl.DataFrame:
@@ -72,7 +74,8 @@ def at_whole_hours(rows: pl.DataFrame, interval: str) -> pl.DataFrame:
 def score(rows: pl.DataFrame, interval: str, *, seed: int, draws: int = DRAWS) -> Score:
     """All figures of rows with columns currency, time, predicted_return, realised_return (no nulls)."""
     predicted, realised = rows["predicted_return"].to_numpy(), rows["realised_return"].to_numpy()
-    ic, ic_ci = information_coefficient(at_whole_hours(rows, interval), seed=seed, draws=draws)
+    hourly = at_whole_hours(rows, interval)
+    ic, ic_ci = information_coefficient(hourly, seed=seed, draws=draws)
     return Score(
         rows=rows.height,
         mse=float(np.mean((predicted - realised) ** 2)),
@@ -80,6 +83,7 @@ def score(rows: pl.DataFrame, interval: str, *, seed: int, draws: int = DRAWS) -
         ic=ic,
         ic_ci=ic_ci,
         classification=classify(rows, interval),
+        skill=hourly_skill(hourly),
     )
 
 
@@ -120,6 +124,20 @@ def information_coefficient(rows: pl.DataFrame, *, seed: int, draws: int = DRAWS
         return None, None
     block = IC_BLOCK_HOURS * currencies
     return value, bootstrap_interval(pairs, _rank_correlation, block=block, seed=seed, draws=draws)
+
+
+def hourly_skill(rows: pl.DataFrame) -> pl.DataFrame:
+    """What each hour adds to the IC: columns time, skill, sorted by time; its mean is zero without skill.
+
+    The hourly IC itself; with fewer than three currencies the product of the standardised ranks over
+    time of prediction and return, whose mean is the rank correlation. Empty where one side is constant.
+    """
+    if rows["currency"].n_unique() >= SMALLEST_CROSS_SECTION:
+        return hourly_ic(rows).rename({"ic": "skill"})
+    ranked = rows.select("time", p=pl.col("predicted_return").rank(), r=pl.col("realised_return").rank())
+    standard = [(pl.col(name) - pl.col(name).mean()) / pl.col(name).std(ddof=0) for name in ("p", "r")]
+    products = ranked.select("time", skill=standard[0] * standard[1]).filter(pl.col("skill").is_finite())
+    return products.group_by("time").agg(pl.col("skill").mean()).sort("time")
 
 
 def _rank_correlation(pairs: np.ndarray) -> float:

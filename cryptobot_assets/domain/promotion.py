@@ -1,14 +1,18 @@
 """The promotion rule: which candidate may be called champion, and why.
 
 A candidate passes when its predictions differ from row to row, its out-of-sample mean squared error
-is below that of predicting zero and, where a champion reigns, below the champion's on the same rows.
-The verdict always carries every reason, with the figures.
+is below that of predicting zero, its skill is more than the best of all algorithms of the market
+would show by luck at 5 %, and, where a champion reigns, its error is below the champion's on the same
+rows. The verdict always carries every reason, with the figures.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
+
+from cryptobot_assets.domain.significance import FEWEST_HOURS, SIZE, Superiority
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +36,16 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def best_candidate(candidates: list[Candidate]) -> Candidate:
+def best_candidate(candidates: list[Candidate], superior: Collection[str] = ()) -> Candidate:
     """The candidate with the lowest error relative to predicting zero; ties go to the first name.
 
-    One that tells no currency from another comes after all that do, one whose error is no number last.
+    Those of `superior` skill come before all others, one that tells no currency from another after
+    them, one whose error is no number last.
     """
-    return min(candidates, key=lambda one: (one.ic is None, _relative_error(one), one.algorithm))
+    return min(
+        candidates,
+        key=lambda one: (one.algorithm not in superior, one.ic is None, _relative_error(one), one.algorithm),
+    )
 
 
 def _relative_error(candidate: Candidate) -> float:
@@ -46,15 +54,18 @@ def _relative_error(candidate: Candidate) -> float:
     return candidate.mse / candidate.mse_zero if candidate.mse_zero > 0 else 1.0
 
 
-def judge(candidate: Candidate, champion: Candidate | None, *, control_net: float | None) -> Verdict:
-    """Judge one candidate against predicting zero and the reigning champion.
+def judge(
+    candidate: Candidate, champion: Candidate | None, *, skill: Superiority, control_net: float | None
+) -> Verdict:
+    """Judge one candidate against predicting zero, luck and the reigning champion.
 
     Args:
+        skill: the test over every algorithm of the market.
         champion: the reigning one's record on the same rows, None when there is none or when
             the candidate is its newer version.
         control_net: net value of simply holding, quoted in the reasons, not judged.
     """
-    checks = [_against_zero(candidate)]
+    checks = [_against_zero(candidate), _against_luck(candidate, skill)]
     if candidate.rows and candidate.ic is None:
         told = f"{candidate.algorithm} predicts the same for every row, so it has no IC: a constant is no skill"
         checks.append((False, told))
@@ -74,6 +85,19 @@ def _against_zero(candidate: Candidate) -> tuple[bool, str]:
     return better, (
         f"{candidate.algorithm} version {candidate.version}: mean squared error {candidate.mse:.6g} is {word} "
         f"{candidate.mse_zero:.6g} of predicting zero ({gain:+.2%}) over {candidate.rows:,} out-of-sample rows"
+    )
+
+
+def _against_luck(candidate: Candidate, skill: Superiority) -> tuple[bool, str]:
+    if skill.p_value is None:
+        return False, (
+            f"{skill.hours} out-of-sample hours are too few to tell skill from luck: at least {FEWEST_HOURS} are needed"
+        )
+    passed = candidate.algorithm in skill.superior
+    word = "more" if passed else "no more"
+    return passed, (
+        f"the skill of {candidate.algorithm} is {word} than luck at {SIZE:.0%}, with every algorithm counted "
+        f"(best of all: p = {skill.p_value:.3f} over {skill.hours:,} hours)"
     )
 
 

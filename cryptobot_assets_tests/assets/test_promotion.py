@@ -11,6 +11,7 @@ import pytest
 
 from cryptobot_assets.assets.promotion import crown
 from cryptobot_assets.domain.promotion import Candidate
+from cryptobot_assets.domain.significance import Superiority
 from cryptobot_assets.errors import NoModel
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets_tests.assets.test_predictions import make_version
@@ -18,6 +19,7 @@ from cryptobot_assets_tests.factories import CUTOFF
 
 ZERO = 1.0
 GOOD, BETTER, BAD = 0.9, 0.8, 1.1
+SKILLED = Superiority(1000, 0.001, ("lasso", "ridge", "xgboost"))
 
 
 def make_evaluation(algorithm: str, mse: float, *, version: str = "1", mse_zero: float = ZERO) -> SimpleNamespace:
@@ -65,7 +67,9 @@ class FakeRegistry:
 
 def test_the_first_candidate_that_passes_reigns() -> None:
     registry = FakeRegistry()
-    champion, verdict = crown(registry, "ALL", [make_evaluation("lasso", BAD), make_evaluation("ridge", GOOD)])
+    champion, verdict = crown(
+        registry, "ALL", [make_evaluation("lasso", BAD), make_evaluation("ridge", GOOD)], skill=SKILLED
+    )
     assert verdict.promote and champion.algorithm == "ridge"
     assert registry.holders == {"champion": ("ridge", "1", "passed"), "challenger": ("ridge", "1", "passed")}
     assert any("zero" in reason for reason in champion.reasons)
@@ -73,7 +77,9 @@ def test_the_first_candidate_that_passes_reigns() -> None:
 
 def test_when_none_passes_the_best_reigns_all_the_same_and_is_unproven() -> None:
     registry = FakeRegistry()
-    champion, verdict = crown(registry, "ALL", [make_evaluation("lasso", 1.2), make_evaluation("ridge", BAD)])
+    champion, verdict = crown(
+        registry, "ALL", [make_evaluation("lasso", 1.2), make_evaluation("ridge", BAD)], skill=SKILLED
+    )
     assert not verdict.promote and "not below" in verdict.reasons[0]
     assert champion.reasons == list(verdict.reasons)
     assert registry.holders["champion"] == ("ridge", "1", "unproven")
@@ -81,20 +87,22 @@ def test_when_none_passes_the_best_reigns_all_the_same_and_is_unproven() -> None
 
 def test_an_unproven_champion_gives_way_to_a_better_unproven_one() -> None:
     registry = FakeRegistry().reign("lasso", promote=False)
-    crown(registry, "ALL", [make_evaluation("lasso", 1.2), make_evaluation("ridge", BAD)])
+    crown(registry, "ALL", [make_evaluation("lasso", 1.2), make_evaluation("ridge", BAD)], skill=SKILLED)
     assert registry.holders["champion"] == ("ridge", "1", "unproven")
 
 
 def test_an_unproven_champion_is_no_rival_of_one_that_passes() -> None:
     registry = FakeRegistry().reign("lasso", promote=False)
-    _, verdict = crown(registry, "ALL", [make_evaluation("lasso", BAD), make_evaluation("ridge", GOOD)])
+    _, verdict = crown(registry, "ALL", [make_evaluation("lasso", BAD), make_evaluation("ridge", GOOD)], skill=SKILLED)
     assert verdict.promote and not any("champion" in reason for reason in verdict.reasons)
     assert registry.holders["champion"] == ("ridge", "1", "passed")
 
 
 def test_a_passed_champion_gives_way_to_a_lower_error() -> None:
     registry = FakeRegistry().reign("lasso", promote=True)
-    _, verdict = crown(registry, "ALL", [make_evaluation("lasso", GOOD), make_evaluation("ridge", BETTER)])
+    _, verdict = crown(
+        registry, "ALL", [make_evaluation("lasso", GOOD), make_evaluation("ridge", BETTER)], skill=SKILLED
+    )
     assert verdict.promote and any("champion lasso" in reason for reason in verdict.reasons)
     assert registry.holders["champion"] == ("ridge", "1", "passed")
 
@@ -102,7 +110,7 @@ def test_a_passed_champion_gives_way_to_a_lower_error() -> None:
 def test_a_passed_champion_stays_before_one_that_fails_and_the_candidate_is_challenger() -> None:
     registry = FakeRegistry().reign("lasso", promote=True)
     evaluations = [make_evaluation("lasso", 1.3), make_evaluation("ridge", BAD)]
-    champion, verdict = crown(registry, "ALL", evaluations)
+    champion, verdict = crown(registry, "ALL", evaluations, skill=SKILLED)
     assert not verdict.promote and champion.algorithm == "lasso"
     assert registry.holders == {"champion": ("lasso", "1", "passed"), "challenger": ("ridge", "1", "unproven")}
 
@@ -110,34 +118,44 @@ def test_a_passed_champion_stays_before_one_that_fails_and_the_candidate_is_chal
 def test_a_passed_champion_stays_before_one_whose_error_is_no_lower() -> None:
     registry = FakeRegistry().reign("lasso", promote=True)
     evaluations = [make_evaluation("lasso", 0.5, mse_zero=0.52), make_evaluation("ridge", GOOD)]
-    champion, verdict = crown(registry, "ALL", evaluations)
+    champion, verdict = crown(registry, "ALL", evaluations, skill=SKILLED)
     assert not verdict.promote, "ridge gains more on zero, on harder rows; its error is the larger"
     assert champion.algorithm == "lasso" and registry.holders["challenger"][0] == "ridge"
 
 
 def test_a_newer_version_of_the_champion_succeeds_it_when_it_passes() -> None:
     registry = FakeRegistry().reign("ridge", promote=True)
-    crown(registry, "ALL", [make_evaluation("lasso", GOOD), make_evaluation("ridge", BETTER, version="2")])
+    crown(
+        registry, "ALL", [make_evaluation("lasso", GOOD), make_evaluation("ridge", BETTER, version="2")], skill=SKILLED
+    )
     assert registry.holders["champion"] == ("ridge", "2", "passed")
 
 
 def test_a_newer_version_of_the_champion_that_fails_leaves_the_older() -> None:
     registry = FakeRegistry().reign("ridge", promote=True)
-    champion, verdict = crown(registry, "ALL", [make_evaluation("ridge", BAD, version="2")])
+    champion, verdict = crown(registry, "ALL", [make_evaluation("ridge", BAD, version="2")], skill=SKILLED)
     assert not verdict.promote
     assert (champion.algorithm, champion.source_version) == ("ridge", "1")
     assert registry.holders["challenger"] == ("ridge", "2", "unproven")
 
 
+def test_skill_comes_before_a_lower_error() -> None:
+    registry = FakeRegistry()
+    evaluations = [make_evaluation("lasso", BETTER), make_evaluation("ridge", GOOD)]
+    _, verdict = crown(registry, "ALL", evaluations, skill=Superiority(1000, 0.001, ("ridge",)))
+    assert verdict.promote
+    assert registry.holders["champion"] == ("ridge", "1", "passed")
+
+
 def test_the_same_again_changes_nothing() -> None:
     registry = FakeRegistry()
     evaluations = [make_evaluation("lasso", GOOD), make_evaluation("ridge", BETTER)]
-    crown(registry, "ALL", evaluations)
+    crown(registry, "ALL", evaluations, skill=SKILLED)
     before = registry.holders
-    crown(registry, "ALL", evaluations)
+    crown(registry, "ALL", evaluations, skill=SKILLED)
     assert registry.holders == before
 
 
 def test_a_candidate_gone_from_the_registry_is_told() -> None:
     with pytest.raises(NoModel, match="version 7 of ridge for ALL is gone"):
-        crown(FakeRegistry(), "ALL", [make_evaluation("ridge", GOOD, version="7")])
+        crown(FakeRegistry(), "ALL", [make_evaluation("ridge", GOOD, version="7")], skill=SKILLED)

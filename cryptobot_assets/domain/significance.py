@@ -1,0 +1,147 @@
+"""Whether the best of many tries is more than luck.
+
+Three questions, each answered by a well-kept library (arch, purgedcv):
+
+- Does any algorithm have skill, all of them together considered? Hansen, A Test for Superior
+  Predictive Ability (2005), over hourly skill against none, and Romano and Wolf, Stepwise Multiple
+  Testing (2005), for which of them.
+- Is the best tuning trial's gain more than the best of that many tries shows by luck? Bailey and
+  Lopez de Prado, The Deflated Sharpe Ratio (2014).
+- Does choosing by past performance choose what is good later? Bailey, Borwein, Lopez de Prado and
+  Zhu, The Probability of Backtest Overfitting (2017).
+
+Samples are dependent (labels of 24 h overlap): bootstraps draw blocks, and Sharpe ratios are of
+whole days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from arch.bootstrap import SPA, StepM
+
+from cryptobot_assets.domain.bootstrap import DRAWS
+
+BLOCK_HOURS = 48
+FEWEST_HOURS = 8 * BLOCK_HOURS
+"""Fewer hours than eight blocks tell nothing that a bootstrap could find."""
+
+SIZE = 0.05
+CSCV_BLOCKS = 10
+FEWEST_DAYS = 2 * CSCV_BLOCKS
+
+
+@dataclass(frozen=True)
+class Superiority:
+    """The tests over all algorithms of a market.
+
+    Attributes:
+        hours: common hours that were compared.
+        p_value: chance of so good a best algorithm where none has skill (SPA, consistent); None
+            with fewer than `FEWEST_HOURS` hours.
+        superior: algorithms with skill at 5 %, all comparisons together.
+    """
+
+    hours: int
+    p_value: float | None
+    superior: tuple[str, ...]
+
+
+def superiority(skills: Mapping[str, pl.DataFrame], *, seed: int, draws: int = DRAWS) -> Superiority:
+    """Test the skill of several algorithms over their common hours.
+
+    Args:
+        skills: time and skill by algorithm; skill is zero in the mean for an algorithm without any.
+        seed: of the bootstrap.
+    """
+    names = [name for name, rows in skills.items() if rows.height]
+    if not names:
+        return Superiority(0, None, ())
+    table = skills[names[0]].select("time", pl.col("skill").alias(names[0]))
+    for name in names[1:]:
+        table = table.join(skills[name].select("time", pl.col("skill").alias(name)), on="time")
+    values = table.sort("time").select(names).to_numpy()
+    spread = values.std(axis=0) if len(values) else np.zeros(len(names))
+    varied = spread > 0
+    if len(values) < FEWEST_HOURS or not varied.any():
+        return Superiority(len(values), None, ())
+    losses = -(values[:, varied] / spread[varied])
+    none = np.zeros(len(values))
+    options = {"block_size": BLOCK_HOURS, "reps": draws, "bootstrap": "stationary", "seed": seed}
+    overall = SPA(none, losses, **options)
+    overall.compute()
+    stepwise = StepM(none, losses, size=SIZE, **options)
+    stepwise.compute()
+    tested = [name for name, one in zip(names, varied, strict=True) if one]
+    return Superiority(
+        hours=len(values),
+        p_value=float(overall.pvalues["consistent"]),
+        superior=tuple(tested[int(index)] for index in stepwise.superior_models),
+    )
+
+
+@dataclass(frozen=True)
+class Deflated:
+    """A Sharpe ratio beside the best that luck alone would show.
+
+    Attributes:
+        sharpe: mean over deviation of daily returns, a day, not annualised.
+        lucky: expected best of so many trials without skill, in the same unit.
+        probability: that the true ratio is above `lucky`.
+        trials: how many were tried.
+    """
+
+    sharpe: float
+    lucky: float
+    probability: float
+    trials: int
+
+
+def deflated_sharpe(daily: np.ndarray, trial_sharpes: np.ndarray) -> Deflated | None:
+    """The deflated Sharpe ratio of daily returns, after trials with these daily Sharpe ratios.
+
+    None with fewer than `FEWEST_DAYS` days, fewer than two trials, or returns that never vary.
+    """
+    trial_sharpes = trial_sharpes[np.isfinite(trial_sharpes)]
+    if len(daily) < FEWEST_DAYS or len(trial_sharpes) < 2 or not daily.std():
+        return None
+    from purgedcv import deflated_sharpe_ratio_full  # its import costs seconds, and few need it
+
+    made = deflated_sharpe_ratio_full(daily, len(trial_sharpes), float(trial_sharpes.var(ddof=1)))
+    return Deflated(made.observed_sr, made.sr_star, made.dsr, len(trial_sharpes))
+
+
+def sharpes(daily: np.ndarray) -> np.ndarray:
+    """Daily Sharpe ratio of each column of (days, k) returns, NaN where they never vary."""
+    spread = daily.std(axis=0)
+    return np.where(spread > 0, daily.mean(axis=0) / np.where(spread > 0, spread, 1.0), np.nan)
+
+
+def overfitting_probability(daily: np.ndarray) -> float | None:
+    """Chance that the trial that was best in one half of the days is below the median in the other.
+
+    Args:
+        daily: (days, trials) daily returns; 0.5 is what choosing among noise gives.
+
+    None with fewer than `FEWEST_DAYS` days or two trials that vary.
+    """
+    daily = daily[:, daily.std(axis=0) > 0]
+    if len(daily) < FEWEST_DAYS or daily.shape[1] < 2:
+        return None
+    from purgedcv import probability_of_backtest_overfitting  # as above
+
+    return float(probability_of_backtest_overfitting(daily.T, n_splits=CSCV_BLOCKS).pbo)
+
+
+def no_skill_precision(base_rate: float, said: float) -> tuple[float, float]:
+    """Where 90 % of precisions lie that say up at random, `said` independent times.
+
+    Normal approximation of the binomial; the whole range where nothing was said.
+    """
+    if said <= 0:
+        return 0.0, 1.0
+    reach = 1.6449 * float(np.sqrt(base_rate * (1 - base_rate) / said))
+    return max(base_rate - reach, 0.0), min(base_rate + reach, 1.0)
