@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from cryptobot_assets.domain.evaluation import Evaluation, finite, report_row, verdict_in_words
+from cryptobot_assets.domain.evaluation import Evaluation, finite, report_row, skill_of, verdict_in_words
 from cryptobot_assets.domain.gap_grid import Kind
 from cryptobot_assets.domain.gaps import merge_gaps
 from cryptobot_assets.domain.intervals import interval_delta
-from cryptobot_assets.leaderboard import costs_of, evaluate_market
+from cryptobot_assets.domain.pool_value import holding_one
+from cryptobot_assets.domain.portfolio import Result
+from cryptobot_assets.leaderboard import costs_of, evaluate_market, evaluate_rules
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.gap_records import read_gaps
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets.storage.store import INDICATORS, KLINES, Store
+
+BITCOIN = "BTCUSDT"
 
 
 def market_report(
@@ -33,18 +38,23 @@ def market_report(
     All figures are over the out-of-sample rows with time in [start, end).
     """
     evaluations = evaluate_market(store, settings, market, start=start, end=end)
+    rules = evaluate_rules(store, settings, evaluations)
     versions = {(one.algorithm, one.version): one for one in registry.versions(market)}
     champion = registry.champion(market)
     return {
-        "models": [_model(one, versions, settings) for one in evaluations],
-        "control": _control(evaluations),
+        "models": [_model(one, rules.get(one.algorithm, ()), versions, settings) for one in evaluations],
+        "control": _control(evaluations, settings),
+        "skill": _skill(evaluations, settings),
         "champion": champion_part(champion) if champion else None,
         "words": verdict_in_words(evaluations) if evaluations else ["No out-of-sample row in this range yet."],
     }
 
 
 def _model(
-    evaluation: Evaluation, versions: dict[tuple[str, str], RegisteredVersion], settings: Settings
+    evaluation: Evaluation,
+    rules: Sequence[Result],
+    versions: dict[tuple[str, str], RegisteredVersion],
+    settings: Settings,
 ) -> dict[str, Any]:
     held = versions.get((evaluation.algorithm, evaluation.version))
     tags = held.tags if held else {}
@@ -53,12 +63,27 @@ def _model(
         costs_of(settings),
         trials=int(tags.get("trials", settings.trials)),
         folds=int(tags.get("folds", settings.folds)),
+        rules=rules,
     )
 
 
-def _control(evaluations: list[Evaluation]) -> dict[str, float | None]:
-    held = next((one.control for one in evaluations if one.control), None)
-    return finite({"gross": held.gross if held else None, "net": held.net if held else None})
+def _control(evaluations: list[Evaluation], settings: Settings) -> dict[str, Any]:
+    """Holding the whole universe, and holding BTC alone where it is of it."""
+    held = next((one for one in evaluations if one.control and one.hours), None)
+    bitcoin = holding_one(held.hours, BITCOIN, costs_of(settings)) if held else None
+    return finite(
+        {
+            "gross": held.control.gross if held else None,
+            "net": held.control.net if held else None,
+            "btc": {"gross": bitcoin.gross, "net": bitcoin.net} if bitcoin else None,
+        }
+    )
+
+
+def _skill(evaluations: list[Evaluation], settings: Settings) -> dict[str, Any]:
+    """Whether any algorithm has skill, all of them counted."""
+    found = skill_of(evaluations, seed=settings.seed)
+    return {"hours": found.hours, "p_value": found.p_value, "superior": list(found.superior)}
 
 
 def champion_part(champion: RegisteredVersion) -> dict[str, Any]:

@@ -108,6 +108,11 @@ class Settings(BaseSettings):
     slippage_bps: float = Field(2.0, ge=0, le=5_000, description="slippage per side, basis points")
     history_days: int = Field(30, ge=7, description="days for which every version of a lake's tables can be read again")
 
+    pool_capital: float = Field(100_000.0, gt=0, description="capital of the pool whose value is told, in USDT")
+    pool_capacity: float = Field(
+        0.01, gt=0, le=1, description="largest share of 24 h traded value that a sleeve holds of a currency"
+    )
+
     @classmethod
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: Any, env_settings: Any, dotenv_settings: Any,

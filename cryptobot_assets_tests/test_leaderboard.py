@@ -8,10 +8,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cryptobot_assets.leaderboard import costs_of, evaluate_market, read_closes, read_predictions
+from cryptobot_assets.leaderboard import (
+    costs_of,
+    evaluate_market,
+    evaluate_rules,
+    read_closes,
+    read_predictions,
+    read_tape,
+)
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
-from cryptobot_assets.storage.store import INDICATORS, PREDICTIONS
+from cryptobot_assets.storage.store import INDICATORS, KLINES, PREDICTIONS
 from cryptobot_assets_tests.contracts.store_contract import make_rows
 from cryptobot_assets_tests.factories import hours_after, make_predictions
 
@@ -72,3 +79,40 @@ def test_predictions_come_by_algorithm_and_closes_reach_a_day_further(store: Lak
     closes = read_closes(store, "1h", list(parts.values()))
     assert closes["time"].max() == hours_after(9 + 24)
     assert set(closes["currency"]) == set(NAMES)
+
+
+def test_the_tape_is_what_was_known_at_each_decision(store: Lake, settings: Settings):
+    klines = pl.concat([make_rows(KLINES, HOURS, currency=name, seed=n) for n, name in enumerate(NAMES)])
+    klines = klines.with_columns(quote_volume=pl.when(pl.col("currency") == "BTCUSDT").then("quote_volume"))
+    store.replace(KLINES, klines, start=None, end=None)
+    start, end = hours_after(200), hours_after(240)
+    hours = evaluate_market(store, settings, "ALL", start=start, end=end, draws=0)[0].hours
+    tape = read_tape(store, "1h", hours)
+    closes = store.read(INDICATORS, currency="ADAUSDT")["close"].to_numpy()
+    assert np.array_equal(tape.before[:, 0], closes[32:200])
+    own = klines.filter(pl.col("currency") == "ADAUSDT")
+    value = (own["close"] * own["volume"]).to_numpy()
+    assert tape.traded.shape == (40, 3)
+    assert tape.traded[0, 0] == pytest.approx(value[177:201].sum())
+    assert tape.traded[-1, 0] == pytest.approx(value[216:240].sum())
+    quoted = klines.filter(pl.col("currency") == "BTCUSDT")["quote_volume"].to_numpy()
+    assert tape.traded[0, 1] == pytest.approx(quoted[177:201].sum())
+
+
+def test_every_algorithm_is_put_under_every_rule(store: Lake, settings: Settings):
+    klines = pl.concat([make_rows(KLINES, HOURS, currency=name, seed=n) for n, name in enumerate(NAMES)])
+    store.replace(KLINES, klines.with_columns(volume=1e12, quote_volume=pl.lit(1e12)), start=None, end=None)
+    found = evaluate_market(store, settings, "ALL", draws=0)
+    made = evaluate_rules(store, settings, found, draws=0)
+    assert list(made) == ["oracle", "coin"]
+    assert len({one.rule for one in made["coin"]}) == len(made["coin"]) == 6
+    best = next(one for one in made["oracle"] if one.rule == "best one")
+    assert best.net == pytest.approx(found[0].pool.net, rel=1e-3)
+    assert best.over_control == pytest.approx(best.net / found[0].control.net, rel=0.1)
+
+
+def test_a_market_that_trades_little_leaves_capital_in_cash(store: Lake, settings: Settings):
+    klines = pl.concat([make_rows(KLINES, HOURS, currency=name, seed=n) for n, name in enumerate(NAMES)])
+    store.replace(KLINES, klines.with_columns(volume=0.0, quote_volume=pl.lit(0.0)), start=None, end=None)
+    made = evaluate_rules(store, settings, evaluate_market(store, settings, "ALL", draws=0), draws=0)
+    assert all(one.invested == 0 and one.net == 1 for results in made.values() for one in results)

@@ -1,14 +1,15 @@
 """What the out-of-sample predictions of a market are worth, beside what costs nothing to know."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
 from cryptobot_assets.assets.pictures import actual_against_predicted, as_markdown, equity_picture
 from cryptobot_assets.domain.evaluation import Evaluation, report_row, verdict_in_words
-from cryptobot_assets.domain.pool_value import equity, holding_curve
+from cryptobot_assets.domain.pool_value import Costs, equity, holding_curve
+from cryptobot_assets.domain.portfolio import Result
 from cryptobot_assets.errors import NotEnoughHistory
-from cryptobot_assets.leaderboard import costs_of, evaluate_market, read_predictions
+from cryptobot_assets.leaderboard import costs_of, evaluate_market, evaluate_rules, read_predictions
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.registry import Registry
@@ -89,6 +90,9 @@ def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(
             metadata={
                 "pool_values": dg.MetadataValue.md(pool_table(evaluations)),
+                "allocation_rules": dg.MetadataValue.md(
+                    rule_table(evaluate_rules(store, settings, evaluations), costs_of(settings))
+                ),
                 "equity": dg.MetadataValue.md(as_markdown(equity_of(evaluations), "net pool value")),
                 "in_words": dg.MetadataValue.md("\n".join(f"- {line}" for line in verdict_in_words(evaluations))),
             }
@@ -161,6 +165,25 @@ def pool_table(evaluations: Sequence[Evaluation]) -> str:
     held = next((one.control for one in evaluations if one.control), None)
     if held:
         lines.append(f"| **control (holding)** | {held.net:.3f} | {held.gross:.3f} | | |")
+    return "\n".join(lines)
+
+
+def rule_table(rules: Mapping[str, Sequence[Result]], costs: Costs) -> str:
+    """Every algorithm under every allocation rule as a Markdown table."""
+    lines = [
+        f"Net of {costs.share * 10_000:g} bps a side; over control: net divided by what holding made, with 90 %.",
+        "",
+        "| algorithm | rule | net | over control | turnover a day | break-even | invested |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for algorithm, results in rules.items():
+        for one in results:
+            even = "never" if one.break_even_bps is None else f"{one.break_even_bps:.0f} bps"
+            lines.append(
+                f"| {algorithm} | {one.rule} | {_with_interval(one.net, one.net_ci)} "
+                f"| {_with_interval(one.over_control, one.over_control_ci)} | {one.turnover:.2f} | {even} "
+                f"| {one.invested:.0%} |"
+            )
     return "\n".join(lines)
 
 

@@ -11,6 +11,7 @@ COLUMNS = [
     "algorithm", "ver.", "net value (90 %)", "gross", "IC (90 %)", "MSE vs zero", "prec. up", "base rate", "eff. n",
     "trades", "replaced",
 ]  # fmt: skip
+RULE_COLUMNS = ["rule", "net value (90 %)", "over control (90 %)", "turnover a day", "break-even a side", "invested"]
 
 
 def print_leaderboard(
@@ -31,6 +32,25 @@ def print_leaderboard(
         say(f"Champion: {champion['algorithm']} version {champion['version']} for {champion['market']} ({word})")
         for reason in verdict["reasons"]:
             say(f"  - {reason}")
+        shown = next((model for model in models if model["algorithm"] == champion["algorithm"]), None)
+        if shown and shown["pool_value"]["rules"]:
+            _print_rules(shown)
+
+
+def _print_rules(model: Mapping[str, Any]) -> None:
+    """The same predictions under every allocation rule."""
+    rows = [
+        [
+            one["rule"],
+            _interval(one["net"], one["net_ci"]),
+            _interval(one["over_control"], one["over_control_ci"]),
+            f"{one['turnover_a_day']:.2f}",
+            "never" if one["break_even_bps"] is None else f"{one['break_even_bps']:.0f} bps",
+            f"{one['invested']:.0%}",
+        ]
+        for one in model["pool_value"]["rules"]
+    ]
+    print_table(f"{model['algorithm']} under each allocation rule", RULE_COLUMNS, rows, numbers_from=1)
 
 
 def _row(model: Mapping[str, Any]) -> list[str]:

@@ -26,8 +26,10 @@ from cryptobot_assets.domain.pool_value import (
     pool_value,
     replaced_formula,
 )
+from cryptobot_assets.domain.portfolio import Result
 from cryptobot_assets.domain.promotion import Candidate
-from cryptobot_assets.domain.significance import Superiority, superiority
+from cryptobot_assets.domain.rule_table import result_row
+from cryptobot_assets.domain.significance import Superiority, no_skill_precision, superiority
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ def skill_of(evaluations: Sequence[Evaluation], *, seed: int) -> Superiority:
     return superiority({one.algorithm: one.score.skill for one in evaluations}, seed=seed)
 
 
-def report_row(evaluation: Evaluation, costs: Costs, *, trials: int, folds: int) -> dict[str, Any]:
+def report_row(
+    evaluation: Evaluation, costs: Costs, *, trials: int, folds: int, rules: Sequence[Result] = ()
+) -> dict[str, Any]:
     """One entry of the report's `models`, plain JSON values; figures that do not exist are null."""
     row = evaluation.score
     classes = row.classification
@@ -129,6 +133,7 @@ def report_row(evaluation: Evaluation, costs: Costs, *, trials: int, folds: int)
                 "accuracy": classes.accuracy,
                 "base_rate": classes.base_rate,
                 "effective_n": classes.effective_n,
+                "no_skill_precision": list(no_skill_precision(classes.base_rate, classes.effective_said_up)),
             },
             "pool_value": {
                 "seed": pool.seed if pool else None,
@@ -138,6 +143,7 @@ def report_row(evaluation: Evaluation, costs: Costs, *, trials: int, folds: int)
                 "fee_bps": costs.fee_bps,
                 "slippage_bps": costs.slippage_bps,
                 "trades": pool.trades if pool else 0,
+                "rules": [result_row(one) for one in rules],
             },
         }
     )

@@ -37,6 +37,7 @@ class Classification:
     Attributes:
         base_rate: share of rows that truly went up: the precision of always saying up.
         effective_n: independent samples among the rows, see `effective_sample_count`.
+        effective_said_up: those of them that were said to go up.
     """
 
     down: ClassScore
@@ -44,6 +45,7 @@ class Classification:
     accuracy: float
     base_rate: float
     effective_n: float
+    effective_said_up: float
 
 
 @dataclass(frozen=True)
@@ -150,12 +152,14 @@ def classify(rows: pl.DataFrame, interval: str) -> Classification:
     """Classification report of the sign of the prediction against the sign of the return."""
     said_up = rows["predicted_return"].to_numpy() > 0
     went_up = rows["realised_return"].to_numpy() > 0
+    samples = effective_sample_count(rows, interval)
     return Classification(
         down=_class_score(~said_up, ~went_up),
         up=_class_score(said_up, went_up),
         accuracy=float(np.mean(said_up == went_up)),
         base_rate=float(np.mean(went_up)),
-        effective_n=effective_sample_count(rows, interval),
+        effective_n=samples,
+        effective_said_up=samples * float(np.mean(said_up)),
     )
 
 

@@ -210,6 +210,20 @@ def control(hours: Hours, costs: Costs) -> Control:
     return Control(gross=gross, net=gross * (1 - costs.share) ** 2)
 
 
+def holding_one(hours: Hours, currency: str, costs: Costs) -> Control | None:
+    """Value of putting everything into one currency at the first decision and holding it to the end.
+
+    None where it is not of the universe or has no close then.
+    """
+    if currency not in hours.currencies:
+        return None
+    closes = hours.closes[:, hours.currencies.index(currency)]
+    if not np.isfinite(closes[0]):
+        return None
+    gross = float(closes[-1] / closes[0])
+    return Control(gross=gross, net=gross * (1 - costs.share) ** 2)
+
+
 def holding_curve(hours: Hours) -> np.ndarray:
     """Gross value of the control at the first decision and after each whole day, starting from 1."""
     tradable = np.isfinite(hours.predicted[0]) & np.isfinite(hours.closes[0])

@@ -64,10 +64,12 @@ def test_a_report_row_has_every_field_of_the_report():
         "classification", "pool_value",
     }  # fmt: skip
     assert contract <= set(row)
-    assert set(row["classification"]) == {"0", "1", "accuracy", "base_rate", "effective_n"}
+    assert set(row["classification"]) == {
+        "0", "1", "accuracy", "base_rate", "effective_n", "no_skill_precision",
+    }  # fmt: skip
     for name in ("0", "1"):
         assert set(row["classification"][name]) == {"precision", "recall", "f1", "support"}
-    assert set(row["pool_value"]) == {"seed", "gross", "net", "net_ci", "fee_bps", "slippage_bps", "trades"}
+    assert set(row["pool_value"]) == {"seed", "gross", "net", "net_ci", "fee_bps", "slippage_bps", "trades", "rules"}
     assert (row["trials"], row["folds"], row["cutoff"]) == (5, 3, "2024-01-01T00:00:00+00:00")
     assert (row["pool_value"]["fee_bps"], row["pool_value"]["slippage_bps"]) == (10, 2)
     assert len(row["ic_ci"]) == len(row["pool_value"]["net_ci"]) == 2
