@@ -15,6 +15,7 @@ from cryptobot_assets.exchange.faults import FaultPlan
 from cryptobot_assets.exchange.limits import WeightLimiter
 from cryptobot_assets.exchange.market import Market
 from cryptobot_assets.exchange.server import make_app, start
+from cryptobot_assets.storage import weight_file
 
 MakeExchange = Callable[..., str]
 
@@ -41,7 +42,16 @@ def _exchange_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.fixture
-def make_exchange(_exchange_loop: asyncio.AbstractEventLoop) -> Iterator[MakeExchange]:
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine of the test's own: where its processes share their request budgets."""
+    directory = tmp_path / "machine"
+    directory.mkdir()
+    monkeypatch.setattr(weight_file, "machine_directory", lambda: directory)
+    return directory
+
+
+@pytest.fixture
+def make_exchange(_exchange_loop: asyncio.AbstractEventLoop, machine: Path) -> Iterator[MakeExchange]:
     """Serve a market on a real socket for the length of the test; returns its URL."""
     runners = []
 

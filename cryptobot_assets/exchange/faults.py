@@ -89,8 +89,19 @@ def short(rows: Rows, draw: random.Random) -> Rows:
     return [*rows[:place], rows[place][: draw.randrange(1, 6)], *rows[place + 1 :]]
 
 
+def lost(rows: Rows, draw: random.Random) -> Rows:
+    """Some neighbouring rows are missing, the first or the last ones perhaps."""
+    first, last = sorted((draw.randrange(len(rows)), draw.randrange(len(rows))))
+    return [*rows[:first], *rows[last + 1 :]]
+
+
+def empty(rows: Rows, draw: random.Random) -> Rows:
+    """No row comes."""
+    return []
+
+
 ROW_MODES: dict[str, Callable[[Rows, random.Random], Rows]] = {
-    mode.__name__: mode for mode in (duplicate, disorder, offgrid, inverted, nonfinite, short)
+    mode.__name__: mode for mode in (duplicate, disorder, offgrid, inverted, nonfinite, short, lost, empty)
 }
 
 

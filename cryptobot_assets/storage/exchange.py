@@ -33,6 +33,7 @@ WEIGHTS = {"/api/v3/klines": 2, "/api/v3/exchangeInfo": 20, "/api/v3/time": 1}
 PAGE_TRIES = 3
 """How often a page is asked for whose rows cannot be believed."""
 
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 CLOCKS_APART = timedelta(seconds=2)
 
 _LOG = logging.getLogger(__name__)
@@ -141,14 +142,14 @@ class Exchange:
     def first_time(self, currency: str, interval: str) -> datetime | None:
         """Open time of the first kline ever: when trading began."""
         self._know_limit(currency)
-        page = self._page(currency, interval, 0, None, limit=1)
+        page = self._page(currency, interval, BEGINNING, limit=1)
         return None if page.is_empty() else page["time"][0]
 
     def klines(self, currency: str, interval: str, start: datetime, end: datetime) -> Iterator[pl.DataFrame]:
         """Finished klines with time in [start, end), a page of up to 1,000 at a time, in order.
 
-        What the exchange never recorded is absent: what an answer lacks is asked for once more before
-        that is believed. The unfinished kline is left out.
+        What the exchange never recorded is absent: what an answer lacks is asked for once more, and again
+        for as long as that brings something, before that is believed. The unfinished kline is left out.
 
         Raises:
             BadKlines: the exchange keeps sending rows that break the kline contract, or others than were
@@ -157,39 +158,40 @@ class Exchange:
         """
         self._know_limit(currency)
         stop = min(end, self.last_finished(interval))
-        nothing = True
-        for page in self._pages(currency, interval, start, stop):
-            nothing = False
-            yield self._completed(page, currency, interval, start)
-            start = page["time"][-1] + interval_delta(interval)
-        if nothing:
-            yield from self._pages(currency, interval, start, stop)
-
-    def _pages(self, currency: str, interval: str, start: datetime, stop: datetime) -> Iterator[pl.DataFrame]:
-        """What the exchange sends of [start, stop), page by page, until it sends nothing more."""
         while start < stop:
-            page = self._page(currency, interval, _milliseconds(start), _milliseconds(stop) - 1, limit=REST_PAGE_ROWS)
+            page = self._page(currency, interval, start, stop)
+            if page.is_empty():
+                page = self._page(currency, interval, start, stop)
             if page.is_empty():
                 return
-            yield page
+            yield self._completed(page, currency, interval, start)
             start = page["time"][-1] + interval_delta(interval)
 
     def _completed(self, page: pl.DataFrame, currency: str, interval: str, start: datetime) -> pl.DataFrame:
-        """A page that was to begin at `start`, with what else there is inside it when asked once more."""
+        """A page that was to begin at `start`, with what else there is inside it: its holes are asked for, and
+        those that remain again for as long as that brings something."""
         step = interval_delta(interval)
         end = page["time"][-1] + step
-        if page.height == (end - start) // step:
-            return page
-        holes = find_gaps(currency, page["time"], interval, start, end).select("time", "end").rows()
-        found = [
-            more
-            for first, last in _join_near(holes, REST_PAGE_ROWS * step)
-            for more in self._pages(currency, interval, first, last)
-        ]
-        return pl.concat([page, *found]).unique("time", keep="first").sort("time")
+        held = 0
+        while held < page.height < (end - start) // step:
+            held = page.height
+            holes = find_gaps(currency, page["time"], interval, start, end).select("time", "end").rows()
+            spans = _join_near(holes, REST_PAGE_ROWS * step)
+            found = [self._page(currency, interval, *span) for span in spans]
+            page = pl.concat([page, *found]).unique("time", keep="first").sort("time")
+        return page
 
-    def _page(self, currency: str, interval: str, first: int, last: int | None, *, limit: int) -> pl.DataFrame:
-        """Klines that open in [first, last] ms, at most `limit`; rows that cannot be are asked for again."""
+    def _page(
+        self,
+        currency: str,
+        interval: str,
+        start: datetime,
+        stop: datetime | None = None,
+        *,
+        limit: int = REST_PAGE_ROWS,
+    ) -> pl.DataFrame:
+        """The first klines of [start, stop) in one answer; rows that cannot be are asked for again."""
+        first, last = _milliseconds(start), None if stop is None else _milliseconds(stop) - 1
         query = {"symbol": currency, "interval": interval, "startTime": first, "limit": limit}
         if last is not None:
             query["endTime"] = last

@@ -24,7 +24,7 @@ Answer = TypeVar("Answer")
 
 LONGEST_PAUSE_SECONDS = 30.0
 CONNECT_SECONDS = 5.0
-PATIENCE_SECONDS = 45.0
+PATIENCE_SECONDS = 30.0
 LONGEST_WAIT_SECONDS = 300.0
 """A 429 asks for less than a minute and a first ban for two; who is banned for longer is to be told."""
 CHUNK_BYTES = 2**18
@@ -188,7 +188,7 @@ def _cause(error: Exception) -> str:
     if isinstance(error, requests.Timeout) or isinstance(error.__cause__, TimeoutError):
         return "it did not answer in time"
     if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate is not accepted"
+        return "no encrypted connection comes about: check the address, and that its certificate is trusted here"
     if isinstance(error, requests.exceptions.BaseHTTPError) or "aborted" in text:
         return "the connection broke off"
     if isinstance(error, requests.ConnectionError):

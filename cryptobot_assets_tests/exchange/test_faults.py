@@ -73,6 +73,8 @@ def test_each_mode_of_rows_spoils_in_its_own_way() -> None:
     assert float(inverted[2]) < float(inverted[1]) < float(inverted[3])
     assert [row[4] for row in spoiled("nonfinite")].count("NaN") == 1
     assert min(map(len, spoiled("short"))) < 7
+    assert 0 < len(spoiled("lost")) < 5 and [row for row in PAGE if row in spoiled("lost")] == spoiled("lost")
+    assert spoiled("empty") == []
 
 
 @pytest.mark.parametrize("mode", ROW_MODES)

@@ -9,17 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cryptobot_assets.storage import weight_file
 from cryptobot_assets_tests.storage.scripts import Script
 
 
 @pytest.fixture(autouse=True)
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine of the test's own: where its processes share their request budgets."""
-    directory = tmp_path / "machine"
-    directory.mkdir()
-    monkeypatch.setattr(weight_file, "machine_directory", lambda: directory)
-    return directory
+def _own_machine(machine: Path) -> None:
+    """No test here meets what another one left."""
 
 
 @pytest.fixture

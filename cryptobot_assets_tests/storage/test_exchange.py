@@ -17,6 +17,8 @@ from cryptobot_assets.exchange.faults import parse_faults
 from cryptobot_assets.exchange.limits import WeightLimiter
 from cryptobot_assets.exchange.market import Market, Series
 from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.http import Http
+from cryptobot_assets.storage.weight import Budget
 from cryptobot_assets_tests.conftest import MakeExchange
 from cryptobot_assets_tests.exchange.markets import MINUTE_MS, START_MS, make_market, make_series
 from cryptobot_assets_tests.storage.scripts import Script, Sleeps, ok, on_clock_of
@@ -108,7 +110,24 @@ def test_an_unknown_symbol_is_an_error_the_exchange_means(make_exchange: MakeExc
     assert sleeps == []
 
 
-@pytest.mark.parametrize("faults", ["reset:0.4", "truncate:0.4", "malformed:0.4", "500:0.2,502:0.1,503:0.1", "429:0.4"])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        "reset:0.4",
+        "timeout:0.4,hang=0.02",
+        "truncate:0.4",
+        "malformed:0.4",
+        "500:0.2,502:0.1,503:0.1,504:0.1",
+        "429:0.4",
+        "418:0.4",
+        "duplicate:0.2",
+        "disorder:0.2",
+        "offgrid:0.2",
+        "inverted:0.2",
+        "nonfinite:0.2",
+        "short:0.4",
+    ],
+)
 def test_faults_that_pass_cost_no_kline(make_exchange: MakeExchange, faults: str):
     sleeps = Sleeps()
     url = make_exchange(make_market(), faults=parse_faults(f"{faults},retry_after=3,seed=4"))
@@ -116,8 +135,15 @@ def test_faults_that_pass_cost_no_kline(make_exchange: MakeExchange, faults: str
     for first in range(0, 3000, 600):
         assert fetch(exchange, first + 600, first=first).height == 600
     assert sleeps
-    if faults.startswith("429"):
+    if faults.startswith("4"):
         assert set(sleeps) == {3.0}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_rows_lost_on_the_way_are_asked_for_once_more(make_exchange: MakeExchange, seed: int):
+    """Some answers lack rows at their beginning, inside, at their end, or all of them."""
+    url = make_exchange(make_market(count=12_000), faults=parse_faults(f"lost:0.1,empty:0.03,seed={seed}"))
+    assert fetch(Exchange(url), 12_000)["time"].to_list() == [minutes_after(n) for n in range(12_000)]
 
 
 @pytest.mark.parametrize("mode", ["duplicate", "disorder", "offgrid", "inverted", "nonfinite"])
@@ -126,6 +152,34 @@ def test_rows_that_cannot_be_are_refused(make_exchange: MakeExchange, mode: str)
     with pytest.raises(BadKlines) as refusal:
         fetch(Exchange(url, sleep=Sleeps()), 200)
     assert "BTCUSDT" in str(refusal.value)
+
+
+def test_a_clock_that_is_late_gives_what_is_finished_later(make_exchange: MakeExchange):
+    market, now = make_market(count=100), fixed_clock(START_MS + 10 * MINUTE_MS + 30_000)
+    late = Exchange(make_exchange(market, clock=now, faults=parse_faults("skew:-150")))
+    assert fetch(late, 100)["time"].to_list() == [minutes_after(n) for n in range(8)]
+
+
+@pytest.mark.parametrize("skew", ["1.2", "29", "90", "86400"])
+def test_a_clock_that_is_early_passes_off_no_kline_as_finished(make_exchange: MakeExchange, skew: str):
+    """The answer's date tells; it counts whole seconds."""
+    market, now = make_market(count=100), fixed_clock(START_MS + 10 * MINUTE_MS + 58_900)
+    early = Exchange(make_exchange(market, clock=now, faults=parse_faults(f"skew:{skew}")))
+    assert fetch(early, 100)["time"].to_list() == [minutes_after(n) for n in range(10)]
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_this_machines_clock_may_be_wrong(make_exchange: MakeExchange, monkeypatch: pytest.MonkeyPatch, days: int):
+    url = make_exchange(make_market(count=100), clock=fixed_clock(START_MS + 10 * MINUTE_MS))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + days * 86_400)
+    assert fetch(Exchange(url), 100).height == 10
+
+
+@pytest.mark.parametrize("share", ["0.01", "0.5", "0.99"])
+def test_an_unfinished_kline_is_not_taken_however_far_it_has_come(make_exchange: MakeExchange, share: str):
+    url = make_exchange(make_market(count=100), faults=parse_faults(f"unfinished:{share}"))
+    assert fetch(Exchange(url), 100).height == 99
 
 
 def test_rows_that_lack_fields_are_no_usable_answer(make_exchange: MakeExchange):
@@ -143,6 +197,20 @@ def test_the_weight_is_kept_under_the_limit(make_exchange: MakeExchange):
         assert fetch(exchange, first + 5, first=first).height == 5
     assert len(sleeps) == 2
     assert all(0 < seconds <= 66 for seconds in sleeps)
+
+
+def test_others_behind_the_same_address_count(make_exchange: MakeExchange):
+    """Somebody else uses most of the minute: the client hears of it, and is never refused."""
+    sleeps = Sleeps()
+    url = make_exchange(make_market(), limiter=WeightLimiter(per_minute=200, patience=0, seconds=sleeps.seconds))
+    exchange = Exchange(url, **on_clock_of(sleeps, url))
+    assert fetch(exchange, 5).height == 5
+    stranger = Http(url, budget=Budget("http://another.machine"), sleep=Sleeps())
+    for _ in range(7):
+        stranger.get("/api/v3/exchangeInfo", {}, decode=bytes)
+    for first in range(10):
+        assert fetch(exchange, first + 5, first=first).height == 5
+    assert len(sleeps) == 1, "the rest of that minute"
 
 
 # Against a scripted one
@@ -177,6 +245,39 @@ def test_every_column_of_the_wire_finds_its_place(serve):
         "endTime": str(START_MS + 3 * MINUTE_MS - 1),
         "limit": "1000",
     }
+
+
+def pages_asked(script: Script) -> list[tuple[int, int]]:
+    """The ranges of klines that were asked for, in minutes, both ends included."""
+    asked = [query for name, query in script.asked if name == "klines"]
+    bounds = [(int(query["startTime"]), int(query["endTime"]) - MINUTE_MS + 1) for query in asked]
+    return [tuple((bound - START_MS) // MINUTE_MS for bound in pair) for pair in bounds]
+
+
+def test_a_short_page_does_not_end_a_span(serve):
+    script = make_script(ok([wire(0), wire(1)]), ok([wire(2)]), ok([wire(3), wire(4)]))
+    assert fetch(Exchange(serve(script)), 5)["time"].to_list() == [minutes_after(n) for n in range(5)]
+    assert pages_asked(script) == [(0, 4), (2, 4), (3, 4)]
+
+
+def test_an_answer_without_rows_is_asked_for_once_more(serve):
+    script = make_script(ok([]), ROWS)
+    assert fetch(Exchange(serve(script)), 3).height == 3
+    script = make_script(ok([]))
+    assert fetch(Exchange(serve(script)), 3).is_empty()
+    assert pages_asked(script) == [(0, 2)] * 2
+
+
+def test_holes_are_asked_for_once_more_and_then_believed(serve):
+    """Minutes 1-2, 5 and 2000-6999 are not there; 5 comes at the second time of asking."""
+    near = ok([wire(0), wire(3), wire(4), wire(6)])
+    rest = ok([wire(n) for n in range(7, 1007)])
+    more = [ok([wire(n) for n in range(1007, 2000)] + [wire(n) for n in range(7000, 7007)])]
+    script = make_script(near, ok([wire(3), wire(4), wire(5)]), ok([]), rest, *more, ok([]))
+    script.answers["time"] = [ok({"serverTime": START_MS + 7007 * MINUTE_MS})]
+    rows = fetch(Exchange(serve(script)), 7007)
+    assert rows["time"].to_list() == [minutes_after(n) for n in (0, *range(3, 2000), *range(7000, 7007))]
+    assert pages_asked(script) == [(0, 7006), (1, 5), (1, 2), (7, 7006), (1007, 7006), (2000, 6999)]
 
 
 @pytest.mark.parametrize("status", [418, 429])
