@@ -34,7 +34,7 @@ from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.errors import CryptobotError
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage.metadata import metadata_urls, release_metadata
+from cryptobot_assets.storage.metadata import metadata_faults_told, metadata_urls, release_metadata
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
@@ -71,6 +71,7 @@ class Deployment:
 
         Raises:
             RunFailed: the first step that failed, and its cause in one line.
+            StoreError: the metadata server could not record it.
             KeyboardInterrupt: the run was interrupted.
         """
         tags = {PROCESS_TAG: process_name(os.getpid())}
@@ -82,7 +83,7 @@ class Deployment:
         held = {**(self.definitions.resources or {}), **(resources or {})}
         # The job under which the UI launches assets: a run of it is shown by its assets.
         job = dg.Definitions(assets=self.definitions.assets, resources=held).resolve_implicit_global_asset_job_def()
-        with interruptible():
+        with interruptible(), metadata_faults_told(self.settings):
             result = job.execute_in_process(
                 asset_selection=[dg.AssetKey(name) for name in assets],
                 instance=self.instance,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import tempfile
 from pathlib import Path
 from types import TracebackType
 
-from cryptobot_assets.errors import HomeConflict, UsageError
+from cryptobot_assets.errors import HomeConflict, StoreError, UsageError
 
 LOCK_NAME = "demo.lock"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def require_writable_home(home: Path) -> Path:
@@ -18,12 +20,15 @@ def require_writable_home(home: Path) -> Path:
 
     Raises:
         UsageError: it cannot be made or written; the message says why.
+        StoreError: there is no room left in it.
     """
     try:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home) as trial:
             trial.write(b"1")
     except OSError as error:
+        if error.errno in FULL:
+            raise StoreError(f"no room in the home {home}: {error.strerror}; free some and run it again") from error
         raise UsageError(
             f"home {home} cannot be written ({error.strerror}): set CRYPTOBOT_HOME to a directory of yours"
         ) from error

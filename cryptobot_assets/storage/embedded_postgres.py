@@ -19,6 +19,7 @@ from __future__ import annotations
 import fcntl
 import os
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,11 +32,14 @@ from urllib.parse import quote
 import cryptobot_assets
 from cryptobot_assets.errors import ProcessError
 from cryptobot_assets.storage.postgres_layout import Layout
+from cryptobot_assets.storage.room import MAKE_ROOM
 
 GUARD_MODULE = "cryptobot_assets.storage.postgres_guard"
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
 POLL_SECONDS = 0.02
+ROOM_BYTES = 32 * 2**20
+"""Two files of its log: without room for the next one it would stop in the middle of something."""
 
 
 class EmbeddedPostgres:
@@ -135,6 +139,10 @@ class EmbeddedPostgres:
             return not _flock(lock.fileno(), fcntl.LOCK_SH)
 
     def _start_guard(self) -> None:
+        free = shutil.disk_usage(self._directory).free
+        if free < ROOM_BYTES:
+            room = f"{free // 2**20} MB free, it needs {ROOM_BYTES // 2**20}"
+            raise ProcessError(f"no room for PostgreSQL in {self._directory}: {room}; {MAKE_ROOM}")
         root = Path(cryptobot_assets.__file__).parents[1]
         search = os.pathsep.join(part for part in (str(root), os.environ.get("PYTHONPATH")) if part)
         with self.layout.log.open("ab") as log:

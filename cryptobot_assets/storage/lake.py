@@ -8,6 +8,7 @@ process after using it (spawn instead): Delta's runtime does not survive a fork.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,10 +20,14 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from cryptobot_assets.errors import StoreError
 from cryptobot_assets.storage import lake_upkeep, sql
+from cryptobot_assets.storage.room import MAKE_ROOM, is_full
 from cryptobot_assets.storage.rules import broken_rules, require_rows, told
+from cryptobot_assets.storage.s3 import is_s3
 from cryptobot_assets.storage.store import Table
 
 COMMIT_RETRIES = 10
+SPARE_BYTES = 2**20
+"""Free space that is left alone: commits and checkpoints need some too."""
 
 
 class Lake:
@@ -66,6 +71,7 @@ class Lake:
         rows = require_rows(table, rows, start, end, equal)
         for attempt in range(COMMIT_RETRIES):
             delta = self._ensure(table)
+            self._require_room(rows)
             try:
                 write_deltalake(
                     delta,
@@ -80,11 +86,8 @@ class Lake:
                 if attempt == COMMIT_RETRIES - 1:
                     raise StoreError(f"table {table.name}: other writers kept winning; run it again") from error
                 time.sleep(0.05 * 2**attempt)
-            except DeltaError as error:
-                reason = broken_rules(table, rows) or told(error)
-                raise StoreError(f"table {table.name} refused the rows: {reason}") from error
-            except OSError as error:
-                raise StoreError(f"cannot write to the store at {self._url}: {told(error)}") from error
+            except (DeltaError, OSError) as error:
+                raise self._refusal(table, rows, error) from error
         raise AssertionError("unreachable")
 
     def version(self, table: Table) -> str:
@@ -119,6 +122,21 @@ class Lake:
         except DeltaError:
             return False
         return True
+
+    def _require_room(self, rows: pl.DataFrame) -> None:
+        """Refuse before the disk is full: Delta's writer, failing half way, litters stderr with a panic of its own."""
+        if not is_s3(self._url) and shutil.disk_usage(self._url).free < rows.estimated_size() + SPARE_BYTES:
+            raise self._no_room("no space left on device")
+
+    def _refusal(self, table: Table, rows: pl.DataFrame, error: Exception) -> StoreError:
+        if is_full(error):
+            return self._no_room(told(error))
+        if isinstance(error, OSError):
+            return StoreError(f"cannot write to the store at {self._url}: {told(error)}")
+        return StoreError(f"table {table.name} refused the rows: {broken_rules(table, rows) or told(error)}")
+
+    def _no_room(self, reason: str) -> StoreError:
+        return StoreError(f"no room in the store at {self._url}: {reason}; {MAKE_ROOM}")
 
     def _source(self, table: Table) -> Any:
         delta = self._existing(table)
@@ -158,6 +176,8 @@ class Lake:
                 self._opened.pop(table.name, None)
                 time.sleep(0.05 * 2**attempt)
             except (DeltaError, OSError) as error:
+                if is_full(error):
+                    raise self._no_room(told(error)) from error
                 raise StoreError(f"cannot create {table.name} at {self._url}: {told(error)}") from error
         raise StoreError(f"table {table.name}: other writers kept winning; run it again")
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg2
 from psycopg2 import errors, sql
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from cryptobot_assets.errors import StoreError, UsageError
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.embedded_postgres import EmbeddedPostgres
 from cryptobot_assets.storage.postgres_address import STARTING
+from cryptobot_assets.storage.room import MAKE_ROOM, is_full
 
 DAGSTER_DATABASE = "cryptobot_dagster"
 MLFLOW_DATABASE = "cryptobot_mlflow"
@@ -55,6 +58,22 @@ def release_metadata(settings: Settings) -> None:
     holder = _servers.pop(settings.home / "postgres", None)
     if holder is not None:
         holder.release()
+
+
+@contextmanager
+def metadata_faults_told(settings: Settings) -> Iterator[None]:
+    """Tell in one line that the metadata server could not write or went away while others were using it.
+
+    Raises:
+        StoreError: what it said; what was stored before stays.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        place = _place(_parse(settings.metadata_url)) if settings.metadata_url else str(settings.home / "postgres")
+        said = str(error.orig).strip().splitlines()[0]
+        advice = MAKE_ROOM if is_full(error) else "what was stored stays: run it again"
+        raise StoreError(f"the metadata server at {place} fails: {said}; {advice}") from error
 
 
 def _parse(text: str) -> URL:

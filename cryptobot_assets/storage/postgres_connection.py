@@ -21,6 +21,7 @@ from adbc_driver_postgresql import dbapi
 
 from cryptobot_assets.errors import StoreError
 from cryptobot_assets.storage.postgres_address import STARTING, PostgresAddress
+from cryptobot_assets.storage.room import MAKE_ROOM, is_full
 
 Cursor = dbapi.Cursor
 T = TypeVar("T")
@@ -108,6 +109,8 @@ class PostgresConnections:
 
     def failure(self, error: Error) -> StoreError:
         """What to tell of an error that is nobody's rows' fault."""
+        if is_full(error):
+            return StoreError(f"no room in the store at {self.address.place}: {self.reason(error)}; {MAKE_ROOM}")
         advice = "; start it, or correct CRYPTOBOT_STORE_URL" if is_gone(error) or not error.sqlstate else ""
         what = "does not answer" if advice else "refuses" if error.sqlstate == NO_RIGHTS else "fails"
         return StoreError(f"the store at {self.address.place} {what}: {self.reason(error)}{advice}")
