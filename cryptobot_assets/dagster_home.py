@@ -11,6 +11,7 @@ import psutil
 from dagster._core.storage.dagster_run import RunsFilter
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
+from cryptobot_assets.automation.records import PROCESS_TAG
 from cryptobot_assets.pools import LIMITS
 
 OURS = "# Written by cryptobot at each start, as long as this line stands: take it out to keep changes of yours."
@@ -44,7 +45,6 @@ concurrency:
     granularity: run
 """
 
-PROCESS_TAG = "cryptobot/process"
 GOING_ON = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 

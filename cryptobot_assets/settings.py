@@ -27,6 +27,7 @@ ARCHIVE_URL = "https://data.binance.vision"
 NO_ARCHIVE = "none"
 CURRENCY_PATTERN = re.compile(r"^[A-Z0-9]{2,30}$")
 HOME_PROFILE = "home.json"
+CRON_PATTERN = r"^\s*[\d*][\d*/,-]*(\s+[\d*A-Za-z][\d*/,A-Za-z-]*){4}\s*$"
 
 
 def parse_currencies(text: str) -> tuple[str, ...]:
@@ -107,6 +108,21 @@ class Settings(BaseSettings):
     fee_bps: float = Field(10.0, ge=0, le=5_000, description="exchange fee per side, basis points")
     slippage_bps: float = Field(2.0, ge=0, le=5_000, description="slippage per side, basis points")
     history_days: int = Field(30, ge=7, description="days for which every version of a lake's tables can be read again")
+    automation: bool = Field(
+        False, description="whether schedules and sensors run by themselves; `cryptobot up` says yes unless told"
+    )
+    ingestion_cron: str = Field("0 0,12 * * *", pattern=CRON_PATTERN, description="when klines are ingested (UTC)")
+    indicators_cron: str = Field(
+        "0 1,13 * * *", pattern=CRON_PATTERN, description="when indicators are made that did not follow their klines"
+    )
+    evaluation_cron: str = Field("0 2 * * *", pattern=CRON_PATTERN, description="when models are evaluated and judged")
+    training_cron: str = Field("0 3 * * 1", pattern=CRON_PATTERN, description="when models are trained anew")
+    sensor_seconds: int = Field(30, ge=1, le=3_600, description="seconds between two looks of a sensor")
+    catch_up_days: int = Field(35, ge=1, le=400, description="days back that a tick fills when they are missing")
+    retries: int = Field(3, ge=0, le=20, description="further tries of a run after a fault that may pass")
+    retry_seconds: float = Field(
+        10.0, ge=0, le=3_600, description="pause before the first of them; each later one is twice as long"
+    )
 
     pool_capital: float = Field(100_000.0, gt=0, description="capital of the pool whose value is told, in USDT")
     pool_capacity: float = Field(

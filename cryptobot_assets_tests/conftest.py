@@ -61,9 +61,10 @@ def make_exchange(_exchange_loop: asyncio.AbstractEventLoop, machine: Path) -> I
         clock: Clock | None = None,
         limiter: WeightLimiter | None = None,
         faults: FaultPlan | None = None,
+        port: int = 0,
     ) -> str:
         app = make_app(market, clock=clock, limiter=limiter, faults=faults)
-        runner, url = asyncio.run_coroutine_threadsafe(start(app), _exchange_loop).result(10)
+        runner, url = asyncio.run_coroutine_threadsafe(start(app, port=port), _exchange_loop).result(10)
         runners.append(runner)
         return url
 

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from cryptobot_assets.definitions import build_definitions, defs
-from cryptobot_assets.partitions import GROUP_SIZES, Partitions
+from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings(
@@ -86,49 +86,36 @@ def test_partitions_hold_the_currencies_the_markets_and_today(tmp_path: Path) ->
         assert partitions.market_partitions.get_partition_keys() == ["ALL", *CURRENCIES]
 
 
-def test_schedules_are_known_by_these_names_and_times(tmp_path: Path) -> None:
+SCHEDULES = {
+    "ingestion_schedule": "0 0,12 * * *",
+    "indicators_schedule": "0 1,13 * * *",
+    "evaluation_schedule": "0 2 * * *",
+    "training_schedule": "0 3 * * 1",
+    "maintenance_schedule": "30 4 * * 0",
+}
+SENSORS = {"indicators_sensor", "predictions_sensor"}
+
+
+def test_schedules_and_sensors_are_known_by_these_names_and_times(tmp_path: Path) -> None:
     repository = build_definitions(make_settings(tmp_path)).get_repository_def()
-    schedules = {one.name: (one.cron_schedule, one.execution_timezone) for one in repository.schedule_defs}
-    assert schedules == {
-        "ingestion_schedule": ("0 0,12 * * *", "UTC"),
-        "indicators_schedule": ("0 1,13 * * *", "UTC"),
-        "maintenance_schedule": ("30 4 * * 0", "UTC"),
-    }
+    assert {one.name: one.cron_schedule for one in repository.schedule_defs} == SCHEDULES
+    assert {one.execution_timezone for one in repository.schedule_defs} == {"UTC"}
+    assert {one.name for one in repository.sensor_defs} == SENSORS
 
 
-@pytest.mark.parametrize(
-    ("interval", "moment", "spans"),
-    [
-        ("1m", "2025-03-01T00:00", ["2025-02-28", "2025-03-01"]),
-        ("1m", "2025-03-01T12:00", ["2025-02-28", "2025-03-01"]),
-        ("1h", "2025-03-01T00:00", ["2025-02-01", "2025-03-01"]),
-        ("1h", "2025-03-15T12:00", ["2025-03-01"]),
-    ],
-)
-@pytest.mark.parametrize(
-    ("schedule", "layer"), [("ingestion_schedule", "klines"), ("indicators_schedule", "indicators")]
-)
-def test_a_tick_asks_for_one_run_a_group_over_yesterday_and_today_of_its_currencies(
-    schedule: str, layer: str, interval: str, moment: str, spans: list[str], tmp_path: Path
-) -> None:
-    names = tuple(f"C{number:03}USDT" for number in range(GROUP_SIZES[SPANS[interval]] + 2))
-    repository = build_definitions(make_settings(tmp_path, interval, currencies=",".join(names))).get_repository_def()
-    tick = datetime.fromisoformat(moment).replace(tzinfo=UTC)
-    with dg.DagsterInstance.ephemeral() as instance:
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=tick, repository_def=repository)
-        requests = repository.get_schedule_def(schedule).evaluate_tick(context).run_requests
-    asked = []
-    for request in requests:
-        (asset,) = request.asset_selection
-        first, last = (request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end"))
-        keys = repository.asset_graph.get(asset).partitions_def.get_partition_keys_in_range(
-            dg.PartitionKeyRange(first, last)
-        )
-        asked.append((asset.to_user_string(), sorted(keys), request.run_key))
-    assert asked == [
-        (asset, sorted(f"{name}|{span}" for name in group for span in spans), f"{asset}-{moment}")
-        for asset, group in ((layer, names[:-2]), (f"{layer}_02", names[-2:]))
-    ]
+@pytest.mark.parametrize("on", [True, False])
+def test_automation_runs_by_itself_where_the_settings_say_so(on: bool, tmp_path: Path) -> None:
+    repository = build_definitions(make_settings(tmp_path, automation=on)).get_repository_def()
+    statuses = {one.default_status.value for one in [*repository.schedule_defs, *repository.sensor_defs]}
+    assert statuses == {"RUNNING" if on else "STOPPED"}
+
+
+def test_schedules_tick_when_the_settings_say_so(tmp_path: Path) -> None:
+    names = ("ingestion", "indicators", "evaluation", "training")
+    crons = {f"{name}_cron": f"{minute} * * * *" for minute, name in enumerate(names)}
+    repository = build_definitions(make_settings(tmp_path, **crons)).get_repository_def()
+    ticking = {one.name: one.cron_schedule for one in repository.schedule_defs}
+    assert [ticking[f"{name}_schedule"] for name in names] == [f"{minute} * * * *" for minute in range(4)]
 
 
 def test_it_loads_as_dagster_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,6 +142,15 @@ def test_all_stands_for_every_currency(monkeypatch: pytest.MonkeyPatch):
         ("CRYPTOBOT_FEE_BPS", "nan"),
         ("CRYPTOBOT_SLIPPAGE_BPS", "inf"),
         ("CRYPTOBOT_HISTORY_DAYS", "6"),
+        ("CRYPTOBOT_AUTOMATION", "maybe"),
+        ("CRYPTOBOT_INGESTION_CRON", "hourly"),
+        ("CRYPTOBOT_INDICATORS_CRON", "0 1"),
+        ("CRYPTOBOT_EVALUATION_CRON", "0 2 * * * *"),
+        ("CRYPTOBOT_TRAINING_CRON", "now * * * *"),
+        ("CRYPTOBOT_SENSOR_SECONDS", "0"),
+        ("CRYPTOBOT_CATCH_UP_DAYS", "0"),
+        ("CRYPTOBOT_RETRIES", "-1"),
+        ("CRYPTOBOT_RETRY_SECONDS", "-1"),
     ],
 )
 def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str):

@@ -1,17 +1,16 @@
 """Market data: klines as the exchange recorded them, and the gaps it left."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import dagster as dg
 import polars as pl
 
 from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
+from cryptobot_assets.assets.patience import Patience, fetch_patiently
 from cryptobot_assets.assets.pictures import kline_picture
 from cryptobot_assets.domain.gap_grid import GapGrid, record_ingested
 from cryptobot_assets.domain.gaps import find_gaps, missing_times
 from cryptobot_assets.domain.sources import month_blocks
-from cryptobot_assets.errors import ExchangeUnreachable, RateLimited
 from cryptobot_assets.partitions import Group, Partitions
 from cryptobot_assets.pools import EXCHANGE
 from cryptobot_assets.progress import Progress
@@ -25,8 +24,6 @@ BLOCK_DAYS = 92
 """Room for three months in one commit."""
 
 GROUP = "market_data"
-RETRIES = 2
-RETRY_SECONDS = 10.0
 
 
 def market_data_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
@@ -35,7 +32,9 @@ def market_data_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
 
 def _klines_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
-    interval = partitions.settings.interval
+    settings = partitions.settings
+    interval = settings.interval
+    patience = Patience(settings.retries, settings.retry_seconds)
 
     @dg.asset(
         name=group.asset("klines"),
@@ -63,7 +62,7 @@ def _klines_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
         spans = partitions.spans_of(context.partition_keys)
         blocks = (block for span in spans for block in month_blocks(span, BLOCK_DAYS))
         fallbacks: list[str] = []
-        with exchange_faults_retried(), closing(history.fetch(blocks, interval, progress)) as fetched:
+        with closing(fetch_patiently(history, blocks, interval, progress, patience, context.log)) as fetched:
             for block in fetched:
                 currency, rows = block.span.currency, block.rows
                 gaps = store_klines(block, interval, store)
@@ -76,18 +75,6 @@ def _klines_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata={"source": history.title, **told_fallbacks(fallbacks)})
 
     return klines
-
-
-@contextmanager
-def exchange_faults_retried() -> Iterator[None]:
-    """Have Dagster run the step again after a fault of the exchange that may pass.
-
-    A retry policy on the asset would take Ctrl-C for a fault as well, and go on.
-    """
-    try:
-        yield
-    except (ExchangeUnreachable, RateLimited) as error:
-        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=RETRY_SECONDS) from error
 
 
 def store_klines(block: Fetched, interval: str, store: Store) -> pl.DataFrame:

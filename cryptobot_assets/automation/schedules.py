@@ -1,50 +1,84 @@
-"""What runs by the clock: ingestion at 00:00 and 12:00 UTC, indicators an hour later."""
-
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+"""Market data by the clock: klines, and the indicators that did not follow them by themselves."""
 
 import dagster as dg
-from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 
+from cryptobot_assets.automation.clock import market_now
+from cryptobot_assets.automation.due import Link, klines_due, known_until, recent_keys
+from cryptobot_assets.automation.records import (
+    ASSET_JOB,
+    keys_of,
+    newest_records,
+    range_requests,
+    schedule_status,
+    stale_partitions,
+)
+from cryptobot_assets.domain.indicators import LONGEST_LOOKBACK
 from cryptobot_assets.partitions import Partitions
+from cryptobot_assets.storage.store import Store
+
+INDICATORS_OF_KLINES = Link("klines", "indicators", days_before=LONGEST_LOOKBACK.days)
 
 
 def market_data_schedules(partitions: Partitions) -> dg.Definitions:
-    """Schedules of market data, which are off until someone switches them on."""
-    return dg.Definitions(
-        schedules=[
-            _ranged_schedule("ingestion_schedule", "klines", "0 0,12 * * *", partitions),
-            _ranged_schedule("indicators_schedule", "indicators", "0 1,13 * * *", partitions),
-        ]
-    )
+    """Schedules of klines and indicators."""
+    return dg.Definitions(schedules=[_ingestion_schedule(partitions), _indicators_schedule(partitions)])
 
 
-def _ranged_schedule(name: str, layer: str, cron: str, partitions: Partitions) -> dg.ScheduleDefinition:
+def _ingestion_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
+    settings = partitions.settings
+
     @dg.schedule(
-        name=name,
-        # An asset job of our own would be refused: its assets would have to share one partitions definition.
-        job_name=IMPLICIT_ASSET_JOB_NAME,
-        cron_schedule=cron,
+        name="ingestion_schedule",
+        job_name=ASSET_JOB,
+        cron_schedule=settings.ingestion_cron,
         execution_timezone="UTC",
+        default_status=schedule_status(settings),
         description=(
-            f"One run a group over yesterday's and today's {partitions.span_name} of its currencies; running it "
-            "again writes the same rows."
+            f"Klines of yesterday, of today and of whatever is missing of the last {settings.catch_up_days} days, "
+            "so that the next tick heals what an outage or a machine switched off left out."
         ),
     )
-    def newest(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-        tick = context.scheduled_execution_time
-        for asset, first, last in newest_ranges(partitions, layer, tick):
-            yield dg.RunRequest(
-                run_key=f"{asset}-{tick:%Y-%m-%dT%H:%M}",
-                asset_selection=[dg.AssetKey(asset)],
-                tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last},
-            )
+    def ingestion(
+        context: dg.ScheduleEvaluationContext, store: dg.ResourceParam[Store]
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        tick, instance = context.scheduled_execution_time, context.instance
+        now = market_now(settings, store, tick)
+        keys, known = recent_keys(partitions, now), known_until(store, settings.interval)
+        asked = []
+        for group in partitions.groups:
+            asset = group.asset("klines")
+            recorded = newest_records(instance, asset, keys_of(group.currencies, keys))
+            due = klines_due(group.currencies, recorded, known, partitions, now)
+            asked += range_requests(instance, partitions, group, asset, due, occasion=f"{tick:%Y-%m-%dT%H:%M}")
+        return asked or dg.SkipReason(f"every kline finished by {now:%Y-%m-%d %H:%M} is recorded or being asked for")
 
-    return newest
+    return ingestion
 
 
-def newest_ranges(partitions: Partitions, layer: str, moment: datetime) -> Iterator[tuple[str, str, str]]:
-    """Each group's asset of a layer, and its first and last key over the spans that hold yesterday and today."""
-    keys = partitions.span_keys((moment - timedelta(days=1)).date(), moment.date())
-    for group in partitions.groups:
-        yield group.asset(layer), f"{group.currencies[0]}|{keys[0]}", f"{group.currencies[-1]}|{keys[-1]}"
+def _indicators_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
+    settings = partitions.settings
+
+    @dg.schedule(
+        name="indicators_schedule",
+        job_name=ASSET_JOB,
+        cron_schedule=settings.indicators_cron,
+        execution_timezone="UTC",
+        default_status=schedule_status(settings),
+        description=(
+            "Indicators follow their klines by themselves; this makes those that did not, because a run failed "
+            f"or the machine was off, of the last {settings.catch_up_days} days."
+        ),
+    )
+    def indicators(
+        context: dg.ScheduleEvaluationContext, store: dg.ResourceParam[Store]
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        tick, instance = context.scheduled_execution_time, context.instance
+        keys = recent_keys(partitions, market_now(settings, store, tick))
+        asked = []
+        for group in partitions.groups:
+            asset = group.asset("indicators")
+            due = stale_partitions(instance, INDICATORS_OF_KLINES, partitions, group, keys)
+            asked += range_requests(instance, partitions, group, asset, due, occasion=f"{tick:%Y-%m-%dT%H:%M}")
+        return asked or dg.SkipReason("indicators are as new as their klines, or being asked for")
+
+    return indicators

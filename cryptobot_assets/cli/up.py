@@ -29,7 +29,7 @@ def run_up(settings: Settings) -> None:
     }
     try:
         with open_instance(settings):
-            environment = dict(os.environ)
+            environment = {**os.environ, "CRYPTOBOT_AUTOMATION": runs_by_itself(settings)}
         with Supervisor() as supervisor:
             url, title = exchange_of(settings, supervisor, port=free_port())
             environment["CRYPTOBOT_EXCHANGE_URL"] = url
@@ -81,6 +81,11 @@ def _start_services(
     argv, extra = service_command(settings, ports["service"])
     service = f"http://127.0.0.1:{ports['service']}"
     start("Prediction service", argv, f"{service}/livez", service, environment | extra)
+
+
+def runs_by_itself(settings: Settings) -> str:
+    """Setting of the automation: what was said, and that it runs when nothing was."""
+    return str(settings.automation or "automation" not in settings.model_fields_set).lower()
 
 
 def mlflow_command(settings: Settings, environment: dict[str, str], port: int) -> list[str]:

@@ -11,9 +11,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from cryptobot_assets.assets.market_data import exchange_faults_retried, market_data_assets, store_klines
+from cryptobot_assets.assets.market_data import market_data_assets, store_klines
 from cryptobot_assets.domain.intervals import DAY, HOUR
-from cryptobot_assets.errors import BadKlines, ExchangeUnreachable, RateLimited
 from cryptobot_assets.exchange.clock import fixed_clock
 from cryptobot_assets.exchange.market import to_ms
 from cryptobot_assets.partitions import Partitions, Span
@@ -177,18 +176,3 @@ def test_the_asset_materializes_partitions_and_tells_of_each(lake: Lake, tmp_pat
     assert event.metadata["source"].value == "replay of a test"
     assert lake.read(KLINES)["time"].min() == START + DAY
     assert lake.read(KLINES).height == 22
-
-
-@pytest.mark.parametrize(
-    "fault", [ExchangeUnreachable("gone"), RateLimited("wait", status=429, retry_after_seconds=1.0)]
-)
-def test_a_fault_that_may_pass_has_the_step_run_again(fault: Exception) -> None:
-    with pytest.raises(dg.RetryRequested) as asked, exchange_faults_retried():
-        raise fault
-    assert asked.value.__cause__ is fault
-
-
-@pytest.mark.parametrize("fault", [BadKlines("wrong"), KeyboardInterrupt()])
-def test_a_fault_that_stays_and_an_interruption_do_not(fault: BaseException) -> None:
-    with pytest.raises(type(fault)), exchange_faults_retried():
-        raise fault

@@ -12,7 +12,7 @@ from socket import create_server
 import dagster as dg
 import pytest
 
-from cryptobot_assets.assets import market_data
+from cryptobot_assets.assets.market_data import market_data_assets
 from cryptobot_assets.exchange.faults import parse_faults
 from cryptobot_assets.exchange.server import make_app, start
 from cryptobot_assets.partitions import Partitions
@@ -28,12 +28,12 @@ from cryptobot_assets_tests.exchange.markets import make_market
 pytestmark = pytest.mark.filterwarnings("ignore::dagster._utils.warnings.BetaWarning")
 
 KEY = "BTCUSDT|2025-01-02"
+RETRIES = 2
 MARKET = make_market(interval="1h", count=96)
 
 
 @pytest.fixture
-def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    monkeypatch.setattr(market_data, "RETRY_SECONDS", 0)
+def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as made:
         yield made
 
@@ -41,10 +41,11 @@ def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
 def materialize(instance: dg.DagsterInstance, tmp_path: Path, url: str) -> dg.ExecuteInProcessResult:
     """One day of hours, with as many tries as a partition has."""
     settings = Settings.load(
-        home=tmp_path, interval="1h", partition="day", currencies="BTCUSDT", start_day=date(2025, 1, 1)
-    )
+        home=tmp_path, interval="1h", partition="day", currencies="BTCUSDT", start_day=date(2025, 1, 1),
+        retries=RETRIES, retry_seconds=0,
+    )  # fmt: skip
     return dg.materialize(
-        market_data.market_data_assets(Partitions(settings)),
+        market_data_assets(Partitions(settings)),
         partition_key=KEY,
         instance=instance,
         resources={
@@ -79,7 +80,8 @@ def test_an_exchange_that_is_away_fails_the_partition_and_the_next_run_heals_it(
     url = f"http://127.0.0.1:{port}"
     away = materialize(instance, tmp_path, url)
     assert not away.success
-    assert len(away.filter_events(lambda event: event.is_step_up_for_retry)) == market_data.RETRIES
+    tries = [entry for entry in instance.all_logs(away.run_id) if "; try " in entry.message]
+    assert len(tries) == RETRIES
     assert failures(away)["ExchangeUnreachable"].endswith(
         f"exchange {url} gave no usable answer: nothing answers there"
     )

@@ -109,6 +109,7 @@ def environment(home: Path, exchange_url: str) -> dict[str, str]:
         "CRYPTOBOT_EXCHANGE_URL": exchange_url,
         "CRYPTOBOT_CURRENCIES": "BTCUSDT,ETHUSDT",
         "CRYPTOBOT_START_DAY": "2025-01-01",
+        "CRYPTOBOT_AUTOMATION": "false",
         **{name: str(free_port()) for name in PORTS},
     }
 

@@ -1,0 +1,130 @@
+"""Which partitions are due, from what is recorded and what is stored."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cryptobot_assets.automation.due import Link, klines_due, known_until, ranges, read_by, recent_keys, stale
+from cryptobot_assets.partitions import Partitions
+from cryptobot_assets.storage.lake import Lake
+from cryptobot_assets.storage.store import GAPS, KLINES
+from cryptobot_assets_tests.automation.ticks import CURRENCIES, keys, make_settings
+from cryptobot_assets_tests.factories import make_klines
+
+pytestmark = pytest.mark.filterwarnings("ignore::dagster._utils.warnings.BetaWarning")
+NOON = datetime(2024, 2, 10, 12, tzinfo=UTC)
+DAYS = [f"2024-02-{day:02}" for day in range(5, 11)]
+
+
+@pytest.fixture
+def partitions(tmp_path: Path) -> Partitions:
+    return Partitions(make_settings(tmp_path))
+
+
+def known(**until: datetime) -> dict[str, datetime]:
+    """Everything known to noon but for some currencies."""
+    return dict.fromkeys(CURRENCIES, NOON) | until
+
+
+def test_recent_keys_go_back_as_far_as_the_settings_say_and_never_before_the_first_day(tmp_path: Path):
+    assert recent_keys(Partitions(make_settings(tmp_path)), NOON) == DAYS
+    young = Partitions(make_settings(tmp_path, start_day="2024-02-09"))
+    assert recent_keys(young, NOON) == DAYS[-2:]
+    months = Partitions(make_settings(tmp_path, partition="month", catch_up_days=35))
+    assert recent_keys(months, NOON) == ["2024-01-01", "2024-02-01"]
+    assert recent_keys(Partitions(make_settings(tmp_path, start_day="2024-03-01")), NOON) == []
+
+
+def test_a_new_platform_is_filled_as_far_as_it_looks_back(partitions: Partitions):
+    assert klines_due(CURRENCIES, set(), {}, partitions, NOON) == dict.fromkeys(CURRENCIES, DAYS)
+
+
+def test_where_everything_finished_is_known_nothing_is_due(partitions: Partitions):
+    assert klines_due(CURRENCIES, keys(DAYS), known(), partitions, NOON) == {one: [] for one in CURRENCIES}
+    seconds_later = NOON + timedelta(seconds=59)
+    assert klines_due(CURRENCIES, keys(DAYS), known(), partitions, seconds_later) == {one: [] for one in CURRENCIES}
+
+
+def test_the_growing_day_is_due_again_and_so_is_yesterday(partitions: Partitions):
+    due = klines_due(CURRENCIES, keys(DAYS), known(ETHUSDT=NOON - timedelta(hours=1)), partitions, NOON)
+    assert due == {"BTCUSDT": [], "ETHUSDT": DAYS[-2:], "LTCUSDT": []}
+
+
+def test_the_first_instant_of_a_day_asks_for_the_day_that_ended(partitions: Partitions):
+    midnight = NOON + timedelta(hours=12)
+    due = klines_due(CURRENCIES, keys(DAYS), known(), partitions, midnight)
+    assert due == {one: ["2024-02-10", "2024-02-11"] for one in CURRENCIES}
+
+
+def test_days_missed_are_due_for_the_currency_that_misses_them(partitions: Partitions):
+    due = klines_due(CURRENCIES, keys(DAYS), known(ETHUSDT=datetime(2024, 2, 7, 5, tzinfo=UTC)), partitions, NOON)
+    assert due == {"BTCUSDT": [], "ETHUSDT": DAYS[2:], "LTCUSDT": []}
+
+
+def test_a_partition_never_recorded_is_due_though_later_ones_are(partitions: Partitions):
+    due = klines_due(CURRENCIES, set(keys(DAYS)) - {"LTCUSDT|2024-02-06"}, known(), partitions, NOON)
+    assert due == {"BTCUSDT": [], "ETHUSDT": [], "LTCUSDT": ["2024-02-06", *DAYS[-2:]]}
+
+
+def test_what_is_recorded_as_missing_is_known(tmp_path: Path):
+    lake = Lake(str(tmp_path))
+    rows = make_klines(30)
+    lake.replace(KLINES, rows, start=None, end=None, currency="BTCUSDT")
+    newest = rows["time"].max()
+    assert known_until(lake, "1h") == {"BTCUSDT": newest + timedelta(hours=1)}
+    end = newest + timedelta(hours=9)
+    gap = rows.head(2).select("currency", "time", end=end, missing=8, kind=None).cast(GAPS.schema)
+    lake.replace(GAPS, gap, start=None, end=None, currency="BTCUSDT")
+    assert known_until(lake, "1h") == {"BTCUSDT": end}
+
+
+READS_A_DAY_BEFORE = Link("klines", "indicators", days_before=1)
+READS_A_DAY_AFTER = Link("indicators", "predictions", days_after=1)
+
+
+@pytest.mark.parametrize(
+    ("link", "again", "expected"),
+    [
+        (READS_A_DAY_BEFORE, None, []),
+        (READS_A_DAY_BEFORE, "2024-02-06", ["2024-02-06", "2024-02-07"]),
+        (READS_A_DAY_BEFORE, "2024-02-08", ["2024-02-08"]),
+        (READS_A_DAY_AFTER, "2024-02-06", ["2024-02-05", "2024-02-06"]),
+    ],
+)
+def test_a_span_is_stale_when_it_reads_one_recorded_later(
+    link: Link, again: str | None, expected: list[str], partitions: Partitions
+):
+    recorded = dict.fromkeys(keys(DAYS[:4]), 1)
+    later = {f"ETHUSDT|{again}": 3} if again else {}
+    due = stale(link, CURRENCIES, {**recorded, **later}, dict.fromkeys(keys(DAYS[:4]), 2), partitions, DAYS)
+    assert due == {"BTCUSDT": [], "ETHUSDT": expected, "LTCUSDT": []}
+
+
+def test_a_span_without_its_source_is_not_stale_and_one_never_made_is(partitions: Partitions):
+    due = stale(READS_A_DAY_BEFORE, CURRENCIES, {"BTCUSDT|2024-02-06": 1}, {}, partitions, DAYS)
+    assert due == {"BTCUSDT": ["2024-02-06"], "ETHUSDT": [], "LTCUSDT": []}
+
+
+def test_what_reads_a_day_are_the_days_after_it_up_to_the_last(partitions: Partitions):
+    link = Link("klines", "indicators", days_before=2)
+    assert read_by(link, partitions, ["2024-02-06"], "2024-03-01") == ["2024-02-06", "2024-02-07", "2024-02-08"]
+    assert read_by(link, partitions, ["2024-02-06", "2024-02-07"], "2024-02-07") == ["2024-02-06", "2024-02-07"]
+    assert read_by(READS_A_DAY_AFTER, partitions, ["2024-02-06"], "2024-03-01") == ["2024-02-05", "2024-02-06"]
+
+
+def test_a_month_s_readers_are_months(tmp_path: Path):
+    months = Partitions(make_settings(tmp_path, partition="month"))
+    link = Link("klines", "indicators", days_before=99)
+    assert read_by(link, months, ["2024-01-01"], "2024-12-01") == [f"2024-0{month}-01" for month in range(1, 6)]
+
+
+def test_ranges_hold_all_that_is_due_in_runs_of_bearable_size():
+    due = {"A": DAYS, "B": DAYS, "C": DAYS, "D": []}
+    first, last = DAYS[0], DAYS[-1]
+    assert ranges(due) == [(f"A|{first}", f"C|{last}")]
+    assert ranges(due, most=12) == [(f"A|{first}", f"B|{last}"), (f"C|{first}", f"C|{last}")]
+    assert ranges({"A": DAYS}, most=4) == [(f"A|{first}", f"A|{DAYS[3]}"), (f"A|{DAYS[4]}", f"A|{last}")]
+    assert ranges({"A": [], "B": []}) == []

@@ -1,0 +1,72 @@
+"""Models by the clock: when a market is evaluated, and when one is trained anew."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from cryptobot_assets.automation.models import can_train, trained_markets
+from cryptobot_assets.domain.intervals import day_start
+from cryptobot_assets.models.algorithms import ALGORITHMS
+from cryptobot_assets.storage.store import INDICATORS
+from cryptobot_assets_tests.automation.ticks import CURRENCIES, Platform, keys
+from cryptobot_assets_tests.factories import make_closes
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::dagster._utils.warnings.BetaWarning", "ignore::pydantic.warnings.PydanticDeprecatedSince20"
+)
+MONDAY = date(2024, 3, 4)
+EVALUATION = ("evaluation_report", "pool_value", "champion_model")
+
+
+def test_a_market_is_evaluated_when_there_are_predictions_it_was_not_told_of(platform: Platform) -> None:
+    platform.record("ridge_model", ["2024-01-01|ALL", "2024-01-08|BTCUSDT", "2024-01-08|ALL"])
+    assert isinstance(platform.tick("evaluation_schedule", "2024-01-05T02:00"), str), "no prediction yet"
+    platform.record("predictions", keys(["2024-01-04"]))
+    (request,) = platform.tick("evaluation_schedule", "2024-01-05T02:00")
+    assert request.partition_key == "ALL", "of the other market no outcome is known"
+    assert tuple(key.to_user_string() for key in request.asset_selection) == EVALUATION
+    assert len(platform.tick("evaluation_schedule", "2024-01-10T02:00")) == 2
+    for asset in EVALUATION:
+        platform.record(asset, ["ALL"])
+    (request,) = platform.tick("evaluation_schedule", "2024-01-10T02:00")
+    assert (request.partition_key, request.run_key) == ("BTCUSDT", "champion_model 2024-01-10T02:00 BTCUSDT")
+
+
+def test_a_week_s_training_is_of_the_pooled_market_and_of_those_with_models(platform: Platform) -> None:
+    store_indicators(platform, days=60)
+    (request,) = platform.tick("training_schedule", "2024-03-01T03:00")
+    assert request.partition_key == "2024-03-01|ALL"
+    assert {key.to_user_string() for key in request.asset_selection} == {f"{name}_model" for name in ALGORITHMS}
+    platform.record("ridge_model", ["2024-02-01|BTCUSDT", "2024-03-01|ALL"])
+    (request,) = platform.tick("training_schedule", "2024-03-01T15:00")
+    assert request.partition_key == "2024-03-01|BTCUSDT"
+    assert trained_markets(platform.instance) == {"BTCUSDT": {date(2024, 2, 1)}, "ALL": {date(2024, 3, 1)}}
+
+
+def test_nothing_is_trained_without_history(platform: Platform) -> None:
+    assert "indicators do not reach" in platform.tick("training_schedule", "2024-03-04T03:00")
+    store_indicators(platform, days=20)
+    assert "indicators do not reach" in platform.tick("training_schedule", "2024-01-21T03:00")
+
+
+@pytest.mark.parametrize(
+    ("days", "until", "expected"),
+    [(35, 0, True), (34, 0, False), (90, 1, True), (90, 2, False)],
+)
+def test_history_must_reach_from_long_before_a_cutoff_to_the_day_before_it(days: int, until: int, expected: bool):
+    start = day_start(MONDAY)
+    span = (start - timedelta(days=days), start - timedelta(days=until))
+    assert can_train({"BTCUSDT": span}, "ALL", MONDAY) is expected
+    assert can_train({"BTCUSDT": span}, "BTCUSDT", MONDAY) is expected
+    assert can_train({"BTCUSDT": span}, "ETHUSDT", MONDAY) is False
+
+
+def store_indicators(platform: Platform, *, days: int) -> None:
+    """Hourly indicators of each currency from the first day on, nothing but closes in them."""
+    for currency in CURRENCIES:
+        closes = make_closes(24 * days, currency=currency)
+        empty = [name for name in INDICATORS.schema if name not in closes.columns]
+        rows = closes.with_columns(**dict.fromkeys(empty)).select(list(INDICATORS.schema)).cast(INDICATORS.schema)
+        platform.lake.replace(INDICATORS, rows, start=None, end=None, currency=currency)
