@@ -37,6 +37,9 @@ nux:
   enabled: false
 run_monitoring:
   enabled: true
+run_retries:
+  # For runs that ask for it by their tags.
+  enabled: true
 concurrency:
   runs:
     max_concurrent_runs: 2
