@@ -16,7 +16,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Deployment:
     partitions: Partitions
     instance: dg.DagsterInstance
     definitions: dg.Definitions
+    _jobs: dict[frozenset[tuple[str, int]], dg.JobDefinition] = field(default_factory=dict, repr=False)
 
     def materialized(self, asset: str) -> set[str]:
         """Partition keys recorded as materialized."""
@@ -80,11 +81,8 @@ class Deployment:
                 "dagster/asset_partition_range_start": key_range[0],
                 "dagster/asset_partition_range_end": key_range[1],
             }
-        held = {**(self.definitions.resources or {}), **(resources or {})}
-        # The job under which the UI launches assets: a run of it is shown by its assets.
-        job = dg.Definitions(assets=self.definitions.assets, resources=held).resolve_implicit_global_asset_job_def()
         with interruptible(), metadata_faults_told(self.settings):
-            result = job.execute_in_process(
+            result = self._job(resources or {}).execute_in_process(
                 asset_selection=[dg.AssetKey(name) for name in assets],
                 instance=self.instance,
                 partition_key=key,
@@ -94,6 +92,16 @@ class Deployment:
             )
         if not result.success:
             raise _first_cause(result)
+
+    def _job(self, resources: Mapping[str, Any]) -> dg.JobDefinition:
+        """The job under which the UI launches assets, so that a run is shown by them; made once for many runs."""
+        held = {**(self.definitions.resources or {}), **resources}
+        key = frozenset((name, id(one)) for name, one in held.items())
+        if key not in self._jobs:
+            definitions = dg.Definitions(assets=self.definitions.assets, resources=held)
+            self._jobs.clear()
+            self._jobs[key] = definitions.resolve_implicit_global_asset_job_def()
+        return self._jobs[key]
 
 
 @contextmanager
