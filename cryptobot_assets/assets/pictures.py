@@ -1,14 +1,18 @@
 """Pictures of results as PNG bytes, and as Markdown the Dagster UI shows. The one home of matplotlib."""
 
+from __future__ import annotations
+
 import base64
 import io
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_POINTS = 2_000
 MARGINS = {"left": 0.85, "right": 0.2, "bottom": 0.55, "top": 0.35}
@@ -26,6 +30,8 @@ def draw(
     paint: Callable[[Figure], None], *, width: float = 9.0, height: float = 3.6, left: float = MARGINS["left"]
 ) -> bytes:
     """PNG bytes of what `paint` draws on a fresh figure; sizes in inches."""
+    from matplotlib.figure import Figure  # imported with the first picture, like its dates below
+
     figure = Figure(figsize=(width, height), dpi=100)
     paint(figure)
     # Fixed margins: measuring every label to lay the figure out costs more than drawing it.
@@ -42,6 +48,8 @@ def draw(
 
 
 def _dated(axes: Axes) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
     locator = AutoDateLocator(maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from arch.bootstrap import StationaryBootstrap
 
 LEVEL = 0.90
 DRAWS = 1000
@@ -40,6 +39,8 @@ def bootstrap_interval(
     """
     if len(samples) < FEWEST_SAMPLES or not draws:
         return None
+    from arch.bootstrap import StationaryBootstrap  # a second of imports that only reports need
+
     resampled = StationaryBootstrap(max(min(block, len(samples) / 3), 1), samples, seed=seed)
     values = [statistic(drawn[0]) for drawn, _ in resampled.bootstrap(draws)]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])

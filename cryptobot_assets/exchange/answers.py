@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
+from pathlib import Path
 
 from aiohttp import web
 
@@ -52,13 +53,21 @@ class Exchange:
     present, whatever time a fault has it show.
     """
 
-    def __init__(self, market: Market, *, clock: Clock, limiter: WeightLimiter, faults: FaultPlan) -> None:
+    def __init__(
+        self,
+        market: Market,
+        *,
+        clock: Clock,
+        limiter: WeightLimiter,
+        faults: FaultPlan,
+        archive_folder: Path | None = None,
+    ) -> None:
         self._market = market
         self._clock = clock
         self._limiter = limiter
         self._faults = FaultDraws(faults)
         self._pages = Pages(market)
-        self._archives = Archives(market)
+        self._archives = Archives(market, folder=archive_folder)
         self.app = web.Application(middlewares=[self._around])
         self.app.add_routes(
             [

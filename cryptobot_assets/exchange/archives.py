@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import threading
 import zipfile
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 
 from cryptobot_assets.domain.intervals import day_start
 from cryptobot_assets.exchange.market import Market, interval_ms, to_ms
@@ -25,11 +27,16 @@ class Archives:
 
     A file exists once its span has ended and if the market has klines in it. Times are in
     milliseconds for spans before 2025-01-01 and in microseconds from then on; there is no header.
+
+    Args:
+        folder: where files are kept once they are made, of this one market; without it the last few
+            are kept in memory.
     """
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, *, folder: Path | None = None) -> None:
         self._market = market
-        self._made = lru_cache(CACHED_ARCHIVES)(self._make)
+        self._folder = folder
+        self._made = lru_cache(CACHED_ARCHIVES)(self._make) if folder is None else self._kept
 
     def archive(self, period: str, symbol: str, interval: str, name: str, *, now_ms: int) -> bytes | None:
         """The zip at `/data/spot/<period>/klines/<symbol>/<interval>/<name>`, None if there is none."""
@@ -46,6 +53,19 @@ class Archives:
             return None
         after = first + timedelta(days=1) if match["day"] else (first + timedelta(days=31)).replace(day=1)
         return self._made(symbol, interval, first, after) if to_ms(day_start(after)) <= now_ms else None
+
+    def _kept(self, symbol: str, interval: str, first: date, after: date) -> bytes | None:
+        path = self._folder / f"{symbol}-{interval}-{first}-{after}.zip"
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            archive = self._make(symbol, interval, first, after)
+        if archive is not None:
+            # Renamed when whole: nobody reads half a file.
+            written = path.with_suffix(f".{threading.get_ident()}")
+            written.write_bytes(archive)
+            written.replace(path)
+        return archive
 
     def _make(self, symbol: str, interval: str, first: date, after: date) -> bytes | None:
         klines = self._market.series(symbol, interval).between(to_ms(day_start(first)), to_ms(day_start(after)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from datetime import timedelta
+from pathlib import Path
 
 from aiohttp import web
 
@@ -24,6 +25,7 @@ def make_app(
     clock: Clock | None = None,
     limiter: WeightLimiter | None = None,
     faults: FaultPlan | None = None,
+    archive_folder: Path | None = None,
 ) -> web.Application:
     """The exchange as an aiohttp application.
 
@@ -33,10 +35,12 @@ def make_app(
             or within that kline when `faults` asks for an unfinished one.
         limiter: request weights; 6,000 a minute without one.
         faults: what goes wrong on purpose; nothing without one.
+        archive_folder: where archives are kept once they are made, see `Archives`.
     """
     faults = faults or FaultPlan()
     clock = clock or fixed_clock(default_now_ms(market, faults))
-    return Exchange(market, clock=clock, limiter=limiter or WeightLimiter(), faults=faults).app
+    limiter = limiter or WeightLimiter()
+    return Exchange(market, clock=clock, limiter=limiter, faults=faults, archive_folder=archive_folder).app
 
 
 def default_now_ms(market: Market, faults: FaultPlan) -> int:
@@ -53,18 +57,19 @@ def serve(
     clock: Clock | None = None,
     limiter: WeightLimiter | None = None,
     faults: FaultPlan | None = None,
+    archive_folder: Path | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; one line on stdout says when and where it answers.
 
     Args:
         host: the address to listen on.
         port: 0 picks a free one.
-        market, clock, limiter, faults: as for `make_app`.
+        market, clock, limiter, faults, archive_folder: as for `make_app`.
 
     Raises:
         UsageError: the address cannot be listened on.
     """
-    app = make_app(market, clock=clock, limiter=limiter, faults=faults)
+    app = make_app(market, clock=clock, limiter=limiter, faults=faults, archive_folder=archive_folder)
     asyncio.run(_serve(app, market, host, port))
 
 

@@ -20,6 +20,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from cryptobot_assets.errors import StoreError
 from cryptobot_assets.storage import lake_upkeep, sql
+from cryptobot_assets.storage.lake_files import known_spans, layout
 from cryptobot_assets.storage.room import MAKE_ROOM, is_full
 from cryptobot_assets.storage.rules import broken_rules, require_rows, told
 from cryptobot_assets.storage.s3 import is_s3
@@ -62,7 +63,8 @@ class Lake:
             rows = rows.filter(pl.col(table.time) >= start)
         if end is not None:
             rows = rows.filter(pl.col(table.time) < end)
-        return rows.sort(table.key).select(chosen).collect()
+        order = [name for name in table.key if not isinstance(equal.get(name), str)]
+        return (rows.sort(order) if order else rows).select(chosen).collect()
 
     def replace(
         self, table: Table, rows: pl.DataFrame, *, start: datetime | None, end: datetime | None, **equal: str
@@ -78,6 +80,7 @@ class Lake:
                     rows,
                     mode="overwrite",
                     predicate=_predicate(table, start, end, equal),
+                    writer_properties=layout(table),
                     commit_properties=CommitProperties(custom_metadata={"written_by": "cryptobot"}),
                 )
                 return rows.height
@@ -100,7 +103,11 @@ class Lake:
         return sql.select(statement, self._source)
 
     def spans(self, table: Table) -> dict[str, tuple[datetime, datetime]]:
-        """See `Store.spans`."""
+        """See `Store.spans`: from the log where it tells them."""
+        delta = self._existing(table)
+        known = known_spans(delta, table) if delta is not None else {}
+        if known is not None:
+            return known
         held = f"SELECT currency, min(time) AS first, max(time) AS newest FROM {table.name} GROUP BY currency"
         return {currency: (first, newest) for currency, first, newest in self.query(held).iter_rows()}
 

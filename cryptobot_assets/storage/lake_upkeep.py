@@ -17,6 +17,7 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
+from cryptobot_assets.storage.lake_files import layout
 from cryptobot_assets.storage.store import Table
 
 HISTORY = timedelta(days=30)
@@ -60,7 +61,8 @@ def _compact(delta: DeltaTable, table: Table) -> int:
     merged = 0
     for value in sorted((value for value, count in small.items() if count >= MANY_SMALL_FILES), key=str):
         try:
-            delta.optimize.compact([(column, "=", value)] if column else None, target_size=TARGET_BYTES)
+            part = [(column, "=", value)] if column else None
+            delta.optimize.compact(part, target_size=TARGET_BYTES, writer_properties=layout(table))
         except CommitFailedError:
             continue  # a writer changed the same files meanwhile; there is a next time
         finally:

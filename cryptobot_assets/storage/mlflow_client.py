@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import requests
@@ -35,9 +36,8 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-import mlflow  # noqa: E402  (reads some of these settings as it is imported)
-from mlflow.entities import Metric, Param, RunTag  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
+if TYPE_CHECKING:
+    import mlflow
 
 CONNECT_SECONDS = 5
 RUNS_A_PAGE = 1_000
@@ -51,6 +51,20 @@ FLAVORS: dict[str, dict[str, Any]] = {
     "onnx": {"providers": ["CPUExecutionProvider"]},
 }
 """What MLflow's loader of each flavour wants to know."""
+
+
+def library() -> ModuleType:
+    """MLflow, imported when it is first needed: seconds and 100 MB that ingesting klines never uses.
+
+    It reads some of the settings above as it is imported, and forgets how much it was to log.
+    """
+    logger = logging.getLogger("mlflow")
+    level = logger.level
+    import mlflow
+
+    if level:
+        logger.setLevel(level)
+    return mlflow
 
 
 def is_server(uri: str) -> bool:
@@ -87,7 +101,7 @@ def connect(uri: str) -> mlflow.MlflowClient:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     else:
         _try_database(sqlalchemy.make_url(uri))
-    return mlflow.MlflowClient(uri, uri)
+    return library().MlflowClient(uri, uri)
 
 
 def _try_database(url: sqlalchemy.URL) -> None:
@@ -107,7 +121,7 @@ def plain_errors(uri: str) -> Iterator[None]:
     """Inside, what MLflow and the libraries below it raise becomes one line of `RegistryError`."""
     try:
         yield
-    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, requests.RequestException, OSError) as error:
+    except (library().MlflowException, sqlalchemy.exc.SQLAlchemyError, requests.RequestException, OSError) as error:
         raise RegistryError(f"model registry {shown_uri(uri)}: {_reason(error)}") from error
 
 
@@ -129,11 +143,12 @@ def log_figures(
 ) -> None:
     """Log on a run in one call; metrics that are None are left out, params that are not text are JSON."""
     now = milliseconds(datetime.now(UTC))
+    entities = library().entities
     client.log_batch(
         run_id,
-        metrics=[Metric(name, float(value), now, 0) for name, value in metrics.items() if value is not None],
-        params=[Param(name, _text(value)) for name, value in params.items()],
-        tags=[RunTag(name, str(value)) for name, value in tags.items()],
+        metrics=[entities.Metric(name, float(value), now, 0) for name, value in metrics.items() if value is not None],
+        params=[entities.Param(name, _text(value)) for name, value in params.items()],
+        tags=[entities.RunTag(name, str(value)) for name, value in tags.items()],
     )
 
 
@@ -184,7 +199,7 @@ def create_version(
     """A new version of a registered model, which is created for its first version."""
     try:
         client.create_registered_model(name)
-    except MlflowException as error:
+    except library().MlflowException as error:
         if error.error_code != TAKEN:
             raise
     return registered(
@@ -220,6 +235,7 @@ def registered(version: Any) -> RegisteredVersion:
 
 def describe_folder(folder: Path, file: ModelFile, card: ModelCard, *, run_id: str, model_id: str) -> None:
     """Add to a saved model what `mlflow.pyfunc.load_model` reads: `MLmodel`, requirements, an example."""
+    mlflow = library()
     _write_requirements(folder, file.flavor)
     example = {"columns": list(card.features), "data": [list(row) for row in card.warmup_rows]}
     (folder / "input_example.json").write_text(json.dumps(example))

@@ -18,12 +18,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptobot_assets.errors import RegistryError
 from cryptobot_assets.models.card import CARD_FILE
 from cryptobot_assets.storage import mlflow_client
-from cryptobot_assets.storage.mlflow_client import MlflowException, mlflow
 from cryptobot_assets.storage.registry_records import (
     STORE_VERSION,
     Alias,
@@ -33,6 +32,9 @@ from cryptobot_assets.storage.registry_records import (
     market_model,
 )
 from cryptobot_assets.storage.training_run import TrainingRun
+
+if TYPE_CHECKING:
+    from cryptobot_assets.storage.mlflow_client import mlflow
 
 ORIGIN_FILE = "registered.json"
 """Beside a downloaded model: which version it is."""
@@ -127,7 +129,7 @@ class Registry:
         with self.plain_errors():
             try:
                 found = self.client.get_model_version_by_alias(market_model(market), alias)
-            except MlflowException as error:
+            except mlflow_client.library().MlflowException as error:
                 if error.error_code in mlflow_client.ABSENT:
                     return None
                 raise
@@ -153,7 +155,8 @@ class Registry:
             dest.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".part-", dir=dest.parent) as part:
                 source = self.client.get_model_version_download_uri(version.name, version.version)
-                got = Path(mlflow.artifacts.download_artifacts(source, dst_path=part, tracking_uri=self.tracking_uri))
+                download = mlflow_client.library().artifacts.download_artifacts
+                got = Path(download(source, dst_path=part, tracking_uri=self.tracking_uri))
                 if not (got / CARD_FILE).is_file():
                     raise RegistryError(f"{version.uri} holds no {CARD_FILE}: this platform did not train it")
                 (got / ORIGIN_FILE).write_text(origin)
@@ -235,7 +238,7 @@ class Registry:
             root = root.absolute().as_uri()
         try:
             return self.client.create_experiment(name, root and f"{root.rstrip('/')}/{name}")
-        except MlflowException as error:
+        except mlflow_client.library().MlflowException as error:
             if error.error_code != mlflow_client.TAKEN:
                 raise
             return self.client.get_experiment_by_name(name).experiment_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import polars as pl
@@ -24,15 +24,33 @@ def require_rows(
     Raises:
         StoreError: one lies outside the span they are to replace, or two have the same key.
     """
-    rows = rows.select(pl.col(name).cast(kind) for name, kind in table.schema.items()).sort(table.key)
+    rows = rows.select(pl.col(name).cast(kind) for name, kind in table.schema.items())
     inside = [pl.col(name) == value for name, value in equal.items()]
     inside += [pl.col(table.time) >= start] if start is not None else []
     inside += [pl.col(table.time) < end] if end is not None else []
     if inside and rows.height and not rows.select(pl.all_horizontal(inside).all()).item():
         raise StoreError(f"table {table.name}: rows outside the span they were to replace")
-    if rows.select(pl.struct(table.key).is_duplicated().any()).item():
+    if rows.select(_keys_rise(table.key).all()).item():
+        return rows
+    rows = rows.sort(table.key)
+    if rows.select(_repeats(table.key).any()).item():
         raise StoreError(f"table {table.name}: rows repeat a key ({', '.join(table.key)})")
     return rows
+
+
+def _keys_rise(key: Sequence[str]) -> pl.Expr:
+    """Where a row's key is above that of the row before it; a key without a value is above none."""
+    rises = pl.lit(False)
+    for name in reversed(key):
+        value, before = pl.col(name), pl.col(name).shift(1)
+        rises = (value > before) | ((value == before) & rises)
+    return rises.fill_null(False) | (pl.int_range(pl.len()) == 0)
+
+
+def _repeats(key: Sequence[str]) -> pl.Expr:
+    """Where a row of a sorted table has the key of the row before it."""
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in key)
+    return same & (pl.int_range(pl.len()) > 0)
 
 
 def broken_rules(table: Table, rows: pl.DataFrame) -> str:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -14,8 +14,10 @@ from cryptobot_assets.models.base import FittedModel, TrialRecord
 from cryptobot_assets.models.card import ModelCard, write_model
 from cryptobot_assets.models.loading import load_scorer, warm_up
 from cryptobot_assets.storage import mlflow_client
-from cryptobot_assets.storage.mlflow_client import mlflow
 from cryptobot_assets.storage.registry_records import RegisteredVersion, Training, algorithm_model
+
+if TYPE_CHECKING:
+    from cryptobot_assets.storage.mlflow_client import mlflow
 
 EFFORT = ("trials", "folds")
 """Params that a version carries as tags too, so that a report need not open its run."""

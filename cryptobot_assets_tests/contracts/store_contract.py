@@ -205,6 +205,23 @@ class StoreContract:
         assert held.filter(pl.col("close") == 2.0)["time"].to_list() == [hours_after(n) for n in range(10, 15)]
         assert_frame_equal(store.read(KLINES, currency="ETHUSDT"), priced(1.0, "ETHUSDT"))
 
+    @pytest.mark.parametrize("table", [KLINES, INDICATORS, GAPS], ids=lambda table: table.name)
+    def test_spans_are_the_first_and_newest_time_of_each_currency(self, store: Store, table: Table):
+        assert store.spans(table) == {}
+        ether = make_rows(table, 10, currency="ETHUSDT").with_columns(pl.col("time") + timedelta(milliseconds=1))
+        rows = pl.concat([make_rows(table), ether])
+        for first in (24, 0):
+            piece = rows.filter((pl.col("time") >= hours_after(first)) & (pl.col("time") < hours_after(first + 24)))
+            store.replace(table, piece, start=hours_after(first), end=hours_after(first + 24))
+        held = rows.group_by("currency").agg(pl.col("time").min().alias("first"), pl.col("time").max().alias("newest"))
+        assert store.spans(table) == {name: (first, newest) for name, first, newest in held.iter_rows()}
+
+    def test_rows_may_come_in_any_order(self, store: Store):
+        rows = pl.concat([priced(1.0), priced(2.0, "ETHUSDT")])
+        store.replace(KLINES, rows.sample(fraction=1, shuffle=True, seed=1), start=START, end=END)
+        assert_frame_equal(store.read(KLINES), rows, check_exact=True)
+        assert_frame_equal(store.read(KLINES, currency="ETHUSDT"), priced(2.0, "ETHUSDT"), check_exact=True)
+
     def test_no_rows_empty_the_span(self, store: Store):
         store.replace(KLINES, priced(1.0), start=START, end=END, currency="BTCUSDT")
         assert store.replace(KLINES, priced(1.0).clear(), start=hours_after(1), end=END, currency="BTCUSDT") == 0

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
@@ -26,7 +27,7 @@ from cryptobot_assets_tests.contracts.store_contract import (
     priced,
     spoil,
 )
-from cryptobot_assets_tests.factories import START
+from cryptobot_assets_tests.factories import START, hours_after
 
 HISTORY = timedelta(days=30)
 
@@ -166,6 +167,21 @@ def test_a_table_of_an_earlier_version_gets_the_longer_memory_with_its_upkeep(ad
     held = DeltaTable(f"{address}/klines").metadata().configuration
     assert held["delta.logRetentionDuration"] == "interval 3650 days"
     assert held["delta.deletedFileRetentionDuration"] == "interval 60 days"
+
+
+def test_files_keep_numbers_as_they_are_and_names_in_a_dictionary(address: str):
+    lake = Lake(address)
+    rows = priced(1.0)
+    for hour in range(0, 48, 6):
+        first, end = hours_after(hour), hours_after(hour + 6)
+        lake.replace(KLINES, rows.slice(hour, 6), start=first, end=end, currency="BTCUSDT")
+    assert lake.maintain(KLINES, history=timedelta(days=1))["files_after"] == 1
+    for path in Path(address, "klines").rglob("*.parquet"):
+        columns = pq.ParquetFile(path).metadata.row_group(0)
+        encodings = {one.path_in_schema: one.encodings for one in map(columns.column, range(columns.num_columns))}
+        assert "DELTA_BINARY_PACKED" in encodings["time"]
+        assert not any("DICTIONARY" in one for one in encodings["close"])
+        assert any("DICTIONARY" in one for one in encodings["source"])
 
 
 def test_a_place_that_cannot_hold_a_lake_is_one_clear_line(tmp_path: Path):
