@@ -13,6 +13,7 @@ CryptobotError
 ├── StoreError               the lake or database: check its address and rights
 ├── RegistryError            the model registry: check its address; a model may be missing
 │   └── NoModel              train one first
+├── AlertNotSent             nothing: it is tried again; check the address when it goes on
 └── ProcessError             a service did not start or stay up: read the log it names
 """
 
@@ -87,6 +88,10 @@ class RegistryError(CryptobotError):
 
 class NoModel(RegistryError):
     """No trained model answers the request."""
+
+
+class AlertNotSent(CryptobotError):
+    """A message did not reach the people it was for."""
 
 
 class ProcessError(CryptobotError):

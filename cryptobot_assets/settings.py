@@ -12,8 +12,17 @@ import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cryptobot_assets.errors import UsageError
@@ -26,8 +35,18 @@ EXCHANGE_URL = "https://data-api.binance.vision"
 ARCHIVE_URL = "https://data.binance.vision"
 NO_ARCHIVE = "none"
 CURRENCY_PATTERN = re.compile(r"^[A-Z0-9]{2,30}$")
+EMAIL_PATTERN = re.compile(r"^[^@\s,<>]+@[^@\s,<>]+$")
 HOME_PROFILE = "home.json"
 CRON_PATTERN = r"^\s*[\d*][\d*/,-]*(\s+[\d*A-Za-z][\d*/,A-Za-z-]*){4}\s*$"
+
+
+def is_address(text: str, schemes: tuple[str, ...]) -> bool:
+    """Whether the text is an address of one of these schemes, with a host and, where there is one, a usable port."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def parse_currencies(text: str) -> tuple[str, ...]:
@@ -60,7 +79,9 @@ class HomeProfileSource(PydanticBaseSettingsSource):
 class Settings(BaseSettings):
     """Typed settings, frozen; build one with `Settings.load()`."""
 
-    model_config = SettingsConfigDict(env_prefix="CRYPTOBOT_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CRYPTOBOT_", frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
     home: Path = Field(Path(".cryptobot"), description="where embedded state lives")
     exchange_url: str = Field(EXCHANGE_URL, description="REST market data")
@@ -123,6 +144,14 @@ class Settings(BaseSettings):
     retry_seconds: float = Field(
         10.0, ge=0, le=3_600, description="pause before the first of them; each later one is twice as long"
     )
+    freshness_hours: float = Field(
+        14.0, gt=0, description="age of a currency's newest kline from which people are told"
+    )
+    alert_webhook: SecretStr | None = Field(None, description="address that messages are posted to, as JSON")
+    alert_smtp: SecretStr | None = Field(None, description="mail server: smtp://user:password@host:587, or smtps://...")
+    alert_email: Annotated[tuple[str, ...], NoDecode] = Field((), description="comma list of people who get messages")
+    alert_from: str | None = Field(None, description="sender of those e-mails; the first of those people when unset")
+    webserver_url: str | None = Field(None, description="where people open Dagster's pages; unset means this machine")
 
     pool_capital: float = Field(100_000.0, gt=0, description="capital of the pool whose value is told, in USDT")
     pool_capacity: float = Field(
@@ -154,6 +183,29 @@ class Settings(BaseSettings):
         return (
             tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else tuple(value)
         )
+
+    @field_validator("alert_email", mode="before")
+    @classmethod
+    def _split_people(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("alert_email")
+    @classmethod
+    def _require_mail_server(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if bad := [one for one in value if not EMAIL_PATTERN.match(one)]:
+            raise ValueError(f"not an e-mail address: {', '.join(bad)}")
+        if value and info.data.get("alert_smtp", "") is None:
+            raise ValueError("name the mail server too, CRYPTOBOT_ALERT_SMTP=smtp://user:password@host:587")
+        return value
+
+    @field_validator("alert_webhook", "alert_smtp")
+    @classmethod
+    def _require_address(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        """The value may hold a secret, so that errors show none of it."""
+        schemes = {"alert_webhook": ("https", "http"), "alert_smtp": ("smtp", "smtps")}[info.field_name]
+        if value is not None and not is_address(value.get_secret_value(), schemes):
+            raise ValueError(f"write {schemes[0]}://host/... (what stands there is not shown, it may be a secret)")
+        return value
 
     @field_validator("home")
     @classmethod

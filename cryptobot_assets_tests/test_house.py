@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = (
     {"errors", "linux", "progress"},
     {"settings", "domain", "home", "process_guard", "processes", "profile"},
-    {"models", "storage"},
+    {"models", "storage", "alerts"},
     {"partitions", "pools", "resources", "leaderboard", "report", "universe"},
     {"assets"},
     {"automation"},
@@ -40,7 +40,7 @@ HOMES = {
     "scipy": ("domain/indicators.py",),
     "deltalake": ("storage/lake",),
     "duckdb": ("storage/sql.py",),
-    "requests": ("storage/http.py", "storage/mlflow_client.py", "processes.py", "cli/"),
+    "requests": ("storage/http.py", "storage/mlflow_client.py", "alerts/webhook.py", "processes.py", "cli/"),
     "mlflow": ("storage/mlflow_client.py",),
     "psycopg2": ("storage/",),
     "adbc_driver_manager": ("storage/postgres",),

@@ -151,6 +151,12 @@ def test_all_stands_for_every_currency(monkeypatch: pytest.MonkeyPatch):
         ("CRYPTOBOT_CATCH_UP_DAYS", "0"),
         ("CRYPTOBOT_RETRIES", "-1"),
         ("CRYPTOBOT_RETRY_SECONDS", "-1"),
+        ("CRYPTOBOT_FRESHNESS_HOURS", "0"),
+        ("CRYPTOBOT_ALERT_WEBHOOK", "chat.example.org/s3cret"),
+        ("CRYPTOBOT_ALERT_SMTP", "http://robot:s3cret@mail.example.org"),
+        ("CRYPTOBOT_ALERT_SMTP", "smtp://robot:s3cret@mail.example.org:port"),
+        ("CRYPTOBOT_ALERT_EMAIL", "ann"),
+        ("CRYPTOBOT_ALERT_EMAIL", "ann@example.org"),
     ],
 )
 def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str):
@@ -158,6 +164,7 @@ def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, va
     with pytest.raises(UsageError, match=f"^setting {variable}: ") as refusal:
         Settings.load()
     assert "\n" not in str(refusal.value)
+    assert "s3cret" not in str(refusal.value) + str(refusal.value.__cause__)
 
 
 def test_settings_do_not_change():

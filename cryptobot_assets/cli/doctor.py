@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from cryptobot_assets.alerts.channels import open_channels
 from cryptobot_assets.cli.console import say
 from cryptobot_assets.cli.market import archive_beside, exchange_of, explore
 from cryptobot_assets.deployment import deployment_environment
@@ -37,6 +38,7 @@ def run_doctor() -> bool:
             "exchange": lambda: _exchange(settings, stack),
             "metadata": lambda: _metadata(settings),
             "registry": lambda: _registry(settings),
+            "alerts": lambda: _alerts(settings),
         }
         healthy = [_checked(name, check) for name, check in checks.items()]
         return all(healthy)
@@ -84,3 +86,8 @@ def _registry(settings: Settings) -> str:
     registry = open_registry(settings).require_answer()
     champion = registry.champion(settings.service_market)
     return f"champion {champion.algorithm} version {champion.version}" if champion else "answers; no champion yet"
+
+
+def _alerts(settings: Settings) -> str:
+    channels = [channel.name for channel in open_channels(settings)]
+    return f"{', '.join(channels)}; `cryptobot alert` tries them" if channels else "to the log alone"

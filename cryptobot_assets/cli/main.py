@@ -168,6 +168,15 @@ def copy(from_url: str, to_url: str) -> None:
 
 
 @cryptobot.command()
+@click.argument("text", default="cryptobot can reach you")
+def alert(text: str) -> None:
+    """Send a test message over every channel that the settings name for alerts."""
+    from cryptobot_assets.cli.alert import run_alert
+
+    run_alert(Settings.load(), text)
+
+
+@cryptobot.command()
 def doctor() -> None:
     """Check settings, home, stores, exchange and registry, and say what to mend."""
     from cryptobot_assets.cli.doctor import run_doctor
