@@ -6,6 +6,7 @@ import dagster as dg
 
 from cryptobot_assets.assets.evaluation import evaluation_assets
 from cryptobot_assets.assets.features import feature_assets
+from cryptobot_assets.assets.listings import listing_assets
 from cryptobot_assets.assets.maintenance import maintenance_assets
 from cryptobot_assets.assets.market_data import market_data_assets
 from cryptobot_assets.assets.predictions import prediction_assets
@@ -29,6 +30,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
 def _build(partitions: Partitions) -> dg.Definitions:
     assets = dg.Definitions(
         assets=[
+            *listing_assets(partitions),
             *market_data_assets(partitions),
             *feature_assets(partitions),
             *training_assets(partitions),

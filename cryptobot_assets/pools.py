@@ -7,5 +7,6 @@ they can be changed.
 
 EXCHANGE = "exchange"
 STORE = "store"
-LIMITS = {EXCHANGE: 1, STORE: 2}
+LISTINGS = "listings"
+LIMITS = {EXCHANGE: 1, STORE: 2, LISTINGS: 1}
 """Runs at a time. One run alone reads the exchange as fast as its request weight allows."""

@@ -9,8 +9,10 @@ from cryptobot_assets.profile import expected_market
 from cryptobot_assets.progress import Progress, Silent
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.archive import Archive
+from cryptobot_assets.storage.archive_index import ArchiveIndex
 from cryptobot_assets.storage.exchange import Exchange
 from cryptobot_assets.storage.history import History
+from cryptobot_assets.storage.listings import ListingSource
 from cryptobot_assets.storage.metadata import metadata_urls
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import Store, open_store
@@ -26,6 +28,20 @@ class HistoryResource(dg.ConfigurableResource[History]):
     def create_resource(self, context: dg.InitResourceContext) -> History:
         exchange = Exchange(self.exchange_url, expected_market=expected_market(Path(self.home)))
         return History(exchange, Archive(self.archive_url) if self.archive_url else None)
+
+
+class ListingSourceResource(dg.ConfigurableResource[ListingSource]):
+    """When currencies traded, as the exchange and, unless None, the directory of its archives tell it."""
+
+    exchange_url: str
+    archive_index_url: str | None
+    interval: str
+    home: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> ListingSource:
+        exchange = Exchange(self.exchange_url, expected_market=expected_market(Path(self.home)))
+        index = ArchiveIndex(self.archive_index_url) if self.archive_index_url else None
+        return ListingSource(exchange, index, self.interval)
 
 
 class StoreResource(dg.ConfigurableResource[Store]):
@@ -64,6 +80,12 @@ def make_resources(settings: Settings) -> dict[str, Any]:
     return {
         "history": HistoryResource(
             exchange_url=settings.exchange_url, archive_url=settings.archive_address, home=str(settings.home)
+        ),
+        "listing_source": ListingSourceResource(
+            exchange_url=settings.exchange_url,
+            archive_index_url=settings.archive_index_address,
+            interval=settings.interval,
+            home=str(settings.home),
         ),
         "store": StoreResource(home=str(settings.home)),
         "registry": RegistryResource(home=str(settings.home)),

@@ -33,6 +33,7 @@ DEFAULT_CURRENCIES = (
 )  # fmt: skip
 EXCHANGE_URL = "https://data-api.binance.vision"
 ARCHIVE_URL = "https://data.binance.vision"
+ARCHIVE_INDEX_URL = "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"
 NO_ARCHIVE = "none"
 CURRENCY_PATTERN = re.compile(r"^[A-Z0-9]{2,30}$")
 EMAIL_PATTERN = re.compile(r"^[^@\s,<>]+@[^@\s,<>]+$")
@@ -88,6 +89,10 @@ class Settings(BaseSettings):
     archive_url: str = Field(
         ARCHIVE_URL,
         description="bulk archives of the exchange; `none`, the default beside another exchange_url, means REST alone",
+    )
+    archive_index_url: str = Field(
+        ARCHIVE_INDEX_URL,
+        description="directory of the archives (S3 ListObjects); by default that of archive_url, `none` for none",
     )
     store_url: str = Field(
         "", description="a directory, s3://bucket/prefix or postgresql://...; empty means `lake` under the home"
@@ -224,13 +229,19 @@ class Settings(BaseSettings):
     def _fill_archive(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Archives of one exchange never fill the holes of another's klines."""
         other = values.get("exchange_url", EXCHANGE_URL).rstrip("/") != EXCHANGE_URL
-        values.setdefault("archive_url", NO_ARCHIVE if other else ARCHIVE_URL)
+        archive = values.setdefault("archive_url", NO_ARCHIVE if other else ARCHIVE_URL)
+        values.setdefault("archive_index_url", ARCHIVE_INDEX_URL if archive.rstrip("/") == ARCHIVE_URL else archive)
         return values
 
     @property
     def archive_address(self) -> str | None:
         """Where the archives are, None where klines come over REST alone."""
         return None if self.archive_url == NO_ARCHIVE else self.archive_url
+
+    @property
+    def archive_index_address(self) -> str | None:
+        """Where the archives' directory is, None where there is none."""
+        return None if self.archive_index_url == NO_ARCHIVE else self.archive_index_url
 
     @property
     def lake_url(self) -> str:

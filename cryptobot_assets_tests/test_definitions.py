@@ -24,6 +24,7 @@ MODELS = (
 )  # fmt: skip
 MARKET_DATA, MODEL, MARKET = ("currency", "span"), ("cutoff", "market"), ("market",)
 ASSETS = {
+    "listings": ("market_data", None, ()),
     "klines": ("market_data", MARKET_DATA, ()),
     "indicators": ("features", MARKET_DATA, ("klines",)),
     **dict.fromkeys(MODELS, ("training", MODEL, ("indicators",))),

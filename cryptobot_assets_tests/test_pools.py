@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from cryptobot_assets.definitions import build_definitions
-from cryptobot_assets.pools import EXCHANGE, LIMITS, STORE
+from cryptobot_assets.pools import EXCHANGE, LIMITS, LISTINGS, STORE
 from cryptobot_assets.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::dagster._utils.warnings.BetaWarning", "ignore::pydantic.warnings.PydanticDeprecatedSince20"
 )
 
-POOLS = {"klines": {EXCHANGE}, "indicators": {STORE}, "predictions": {STORE}}
+POOLS = {"listings": {LISTINGS}, "klines": {EXCHANGE}, "indicators": {STORE}, "predictions": {STORE}}
 
 
 def test_assets_name_their_pools(tmp_path: Path) -> None:

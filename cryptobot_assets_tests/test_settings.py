@@ -56,6 +56,18 @@ def test_archives_of_another_exchange_are_never_read(monkeypatch: pytest.MonkeyP
     assert Settings.load().archive_address is None
 
 
+def test_the_directory_of_archives_is_that_of_their_address(monkeypatch: pytest.MonkeyPatch):
+    assert Settings.load().archive_index_address == "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"
+    monkeypatch.setenv("CRYPTOBOT_EXCHANGE_URL", "http://127.0.0.1:9000")
+    assert Settings.load().archive_index_address is None
+    monkeypatch.setenv("CRYPTOBOT_ARCHIVE_URL", "http://127.0.0.1:9001")
+    assert Settings.load().archive_index_address == "http://127.0.0.1:9001"
+    monkeypatch.setenv("CRYPTOBOT_ARCHIVE_INDEX_URL", "none")
+    assert Settings.load().archive_index_address is None
+    monkeypatch.setenv("CRYPTOBOT_ARCHIVE_INDEX_URL", "http://127.0.0.1:9002")
+    assert Settings.load().archive_index_address == "http://127.0.0.1:9002"
+
+
 def test_the_environment_wins_over_the_home_and_the_home_over_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     remember(tmp_path, interval="1h", currencies=["ADAUSDT"], start_day="2024-03-01", market="replay of a file")
     remembered = Settings.load()

@@ -9,11 +9,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.errors import ExchangeError, ExchangeUnreachable, RateLimited
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.history import Fetched, History
+
+Answer = TypeVar("Answer")
 
 LONGEST_SECONDS = 300.0
 
@@ -43,6 +46,30 @@ class Patience:
         return max(asked, min(doubled, LONGEST_SECONDS))
 
 
+def ask_patiently(ask: Callable[[], Answer], patience: Patience, log: logging.Logger) -> Answer:
+    """What `ask` returns; after a fault that may pass it is called again.
+
+    Raises:
+        ExchangeUnreachable, RateLimited: still so after the last try, or asked to wait for too long.
+    """
+    attempt = 0
+    while True:
+        try:
+            return ask()
+        except (ExchangeUnreachable, RateLimited) as fault:
+            wait_or_raise(fault, attempt, patience, log)
+            attempt += 1
+
+
+def wait_or_raise(fault: ExchangeError, attempt: int, patience: Patience, log: logging.Logger) -> None:
+    """Wait as long as patience has it, or raise the fault when it has come to its end."""
+    pause = patience.pause_seconds(attempt, fault)
+    if pause is None:
+        raise fault
+    log.warning("%s; try %d of %d in %.0f s", fault, attempt + 1, patience.retries, pause)
+    patience.sleep(pause)
+
+
 def fetch_patiently(
     history: History,
     spans: Iterable[Span],
@@ -67,9 +94,5 @@ def fetch_patiently(
                     left.popleft()
                     attempt = 0
         except (ExchangeUnreachable, RateLimited) as fault:
-            pause = patience.pause_seconds(attempt, fault)
-            if pause is None:
-                raise
+            wait_or_raise(fault, attempt, patience, log)
             attempt += 1
-            log.warning("%s; try %d of %d in %.0f s", fault, attempt, patience.retries, pause)
-            patience.sleep(pause)

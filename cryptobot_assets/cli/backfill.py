@@ -46,7 +46,7 @@ def widen(settings: Settings, currencies: tuple[str, ...], first: date, url: str
     held = read_profile(settings.home)
     universe = () if settings.currencies == EVERY else settings.currencies
     widened = Settings.load(
-        **settings.model_dump(exclude={"currencies", "start_day", "exchange_url", "archive_url"}),
+        **settings.model_dump(exclude={"currencies", "start_day", "exchange_url", "archive_url", "archive_index_url"}),
         currencies=",".join(dict.fromkeys((*universe, *currencies))),
         start_day=min(settings.start_day, first),
         exchange_url=url,

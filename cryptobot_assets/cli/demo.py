@@ -130,7 +130,15 @@ def adopt(settings: Settings, plan: DemoPlan, live: LiveMarket) -> Settings:
     interval = plan.market.interval
     adopted = Settings.load(
         **settings.model_dump(
-            exclude={"currencies", "interval", "partition", "start_day", "exchange_url", "archive_url"}
+            exclude={
+                "currencies",
+                "interval",
+                "partition",
+                "start_day",
+                "exchange_url",
+                "archive_url",
+                "archive_index_url",
+            }
         ),
         currencies=",".join(live.currencies),
         interval=interval,

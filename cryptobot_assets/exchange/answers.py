@@ -14,6 +14,7 @@ from aiohttp import web
 
 from cryptobot_assets.exchange.archives import Archives, checksum_line
 from cryptobot_assets.exchange.clock import Clock
+from cryptobot_assets.exchange.directory import Directory
 from cryptobot_assets.exchange.faults import (
     CHECKSUM_MODE,
     ROW_MODES,
@@ -25,7 +26,7 @@ from cryptobot_assets.exchange.faults import (
     spoil_text,
 )
 from cryptobot_assets.exchange.limits import Spent, WeightLimiter
-from cryptobot_assets.exchange.market import QUOTE, Market
+from cryptobot_assets.exchange.market import QUOTE, Market, interval_ms
 from cryptobot_assets.exchange.pages import Pages
 from cryptobot_assets.exchange.queries import (
     EXCHANGE_INFO_PARAMETERS,
@@ -68,9 +69,11 @@ class Exchange:
         self._faults = FaultDraws(faults)
         self._pages = Pages(market)
         self._archives = Archives(market, folder=archive_folder)
+        self._directory = Directory(market)
         self.app = web.Application(middlewares=[self._around])
         self.app.add_routes(
             [
+                web.get("/", self._listing),
                 web.get("/api/v3/klines", self._klines),
                 web.get("/api/v3/exchangeInfo", self._exchange_info),
                 web.get("/api/v3/time", self._time),
@@ -137,7 +140,8 @@ class Exchange:
     async def _exchange_info(self, request: web.Request) -> web.Response:
         require_read(request.query, EXCHANGE_INFO_PARAMETERS)
         asked = parse_symbols(request.query, self._market)
-        listed = (name for name in self._market.currencies if self._market.series(name).time_ms[0] <= self._clock())
+        now = self._clock()
+        listed = (name for name in self._market.listed if self._market.series(name).time_ms[0] <= now)
         return _json(
             {
                 "timezone": "UTC",
@@ -151,9 +155,17 @@ class Exchange:
                     }
                 ],
                 "exchangeFilters": [],
-                "symbols": [_symbol(name) for name in (listed if asked is None else asked)],
+                "symbols": [
+                    _symbol(name, trading=self._trades(name, now)) for name in (listed if asked is None else asked)
+                ],
             }
         )
+
+    def _trades(self, currency: str, now_ms: int) -> bool:
+        """Whether the currency has a kline of the last day."""
+        klines = self._market.series(currency)
+        opened = klines.position(now_ms + 1)
+        return opened > 0 and klines.time_ms[opened - 1] > now_ms - interval_ms("1d")
 
     async def _time(self, request: web.Request) -> web.Response:
         require_read(request.query, ())
@@ -175,15 +187,19 @@ class Exchange:
             return web.Response(body=checksum_line(archive, zip_name), content_type="text/plain")
         return web.Response(body=archive, content_type="application/zip")
 
+    async def _listing(self, request: web.Request) -> web.Response:
+        body = await asyncio.to_thread(self._directory.listing, request.query, now_ms=self._clock())
+        return web.Response(body=body, content_type="application/xml")
+
     def _now_ms(self) -> int:
         """The time that clients are shown."""
         return self._clock() + round(self._faults.plan.skew_seconds * 1000)
 
 
-def _symbol(name: str) -> dict[str, object]:
+def _symbol(name: str, *, trading: bool) -> dict[str, object]:
     return {
         "symbol": name,
-        "status": "TRADING",
+        "status": "TRADING" if trading else "BREAK",
         "baseAsset": name.removesuffix(QUOTE),
         "baseAssetPrecision": 8,
         "quoteAsset": QUOTE,

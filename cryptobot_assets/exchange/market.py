@@ -6,17 +6,19 @@ Times are open times in whole milliseconds since 1970 (UTC), the unit of the exc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
 
 import numpy as np
 
-from cryptobot_assets.domain.intervals import INTERVALS, interval_delta
+from cryptobot_assets.domain.intervals import DAY, INTERVALS, interval_delta
 from cryptobot_assets.errors import UnknownCurrency, UsageError
 
 QUOTE = "USDT"
+ANSWERED = {**INTERVALS, "1d": DAY}
+"""Intervals of klines that can be asked for."""
 SYMBOL = re.compile(r"^[A-Z0-9]{2,26}USDT$")
 
 
@@ -32,7 +34,8 @@ def to_symbol(name: str) -> str:
 
 def interval_ms(interval: str) -> int:
     """Length of one kline in milliseconds."""
-    return int(interval_delta(interval).total_seconds() * 1000)
+    span = ANSWERED.get(interval) or interval_delta(interval)
+    return int(span.total_seconds() * 1000)
 
 
 def to_ms(time: datetime) -> int:
@@ -96,14 +99,24 @@ class Market:
         interval: `1m` or `1h`, the finest interval there is.
         series: klines by symbol; none may be empty.
         detail: what else tells this market from others, such as `seed=7`.
+        forgotten: currencies that the exchange no longer lists or answers for; their archives stay.
     """
 
-    def __init__(self, *, label: str, interval: str, series: Mapping[str, Series], detail: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        label: str,
+        interval: str,
+        series: Mapping[str, Series],
+        detail: str = "",
+        forgotten: Collection[str] = (),
+    ) -> None:
         if not series or not all(len(klines) for klines in series.values()):
             raise UsageError("a market needs at least one kline of every currency")
         self.label = label
         self.interval = interval
         self.detail = detail
+        self.forgotten = frozenset(forgotten)
         self._series = dict(series)
         self._folded: dict[str, Series] = {}
 
@@ -116,10 +129,15 @@ class Market:
     def currencies(self) -> tuple[str, ...]:
         return tuple(self._series)
 
+    @cached_property
+    def listed(self) -> tuple[str, ...]:
+        """Currencies that the exchange answers for."""
+        return tuple(name for name in self._series if name not in self.forgotten)
+
     @property
     def intervals(self) -> tuple[str, ...]:
         """The intervals this market can answer: its own and every coarser one."""
-        return tuple(name for name, span in INTERVALS.items() if span >= INTERVALS[self.interval])
+        return tuple(name for name, span in ANSWERED.items() if span >= ANSWERED[self.interval])
 
     @property
     def rows(self) -> int:

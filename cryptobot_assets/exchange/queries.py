@@ -95,7 +95,7 @@ def require_symbol(symbol: str, market: Market) -> str:
     """Return `symbol` when the market trades it."""
     if not NAME.fullmatch(symbol):
         raise Refused(-1100, f"Illegal characters found in parameter 'symbol'; legal range is '{NAME_RANGE}'.")
-    if symbol not in market.currencies:
+    if symbol not in market.listed:
         raise Refused(-1121, "Invalid symbol.")
     return symbol
 

@@ -49,6 +49,7 @@ class _Clock(msgspec.Struct):
 
 class _Listed(msgspec.Struct):
     symbol: str
+    baseAsset: str
     quoteAsset: str
     status: str
 
@@ -74,6 +75,7 @@ class Symbol:
     """One listed symbol."""
 
     name: str
+    base: str
     quote: str
     trading: bool
 
@@ -137,7 +139,7 @@ class Exchange:
     def symbols(self) -> list[Symbol]:
         """Every symbol the exchange lists; reads its limits on the way."""
         answer = self._listing({})
-        return [Symbol(one.symbol, one.quoteAsset, one.status == "TRADING") for one in answer.symbols]
+        return [Symbol(one.symbol, one.baseAsset, one.quoteAsset, one.status == "TRADING") for one in answer.symbols]
 
     def first_time(self, currency: str, interval: str) -> datetime | None:
         """Open time of the first kline ever: when trading began."""
@@ -192,19 +194,29 @@ class Exchange:
     ) -> pl.DataFrame:
         """The first klines of [start, stop) in one answer; rows that cannot be are asked for again."""
         first, last = _milliseconds(start), None if stop is None else _milliseconds(stop) - 1
-        query = {"symbol": currency, "interval": interval, "startTime": first, "limit": limit}
-        if last is not None:
-            query["endTime"] = last
         for attempt in range(PAGE_TRIES):
-            rows = self._get("/api/v3/klines", query, _ROWS.decode)
             try:
-                _require_order(currency, rows, first, last)
+                rows = self.rows(currency, interval, first=first, last=last, limit=limit)
                 return self._to_frame(currency, interval, rows)
             except BadKlines:
                 if attempt == PAGE_TRIES - 1:
                     raise
                 self._sleep(0.2 * 2**attempt)
         raise AssertionError("unreachable")
+
+    def rows(
+        self, currency: str, interval: str, *, first: int | None = None, last: int | None = None, limit: int
+    ) -> list[Row]:
+        """One answer as it came: klines of any interval that open in [first, last] ms, the newest where first is None.
+
+        Raises:
+            BadKlines: they are not in order, or not of that range.
+        """
+        asked = {"symbol": currency, "interval": interval, "startTime": first, "limit": limit, "endTime": last}
+        query = {name: value for name, value in asked.items() if value is not None}
+        rows = self._get("/api/v3/klines", query, _ROWS.decode)
+        _require_order(currency, rows, first or 0, last)
+        return rows
 
     def _know_limit(self, currency: str) -> None:
         """Have the exchange tell its limits, once an hour and machine; about one symbol the answer is short."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 import pytest
 
-from cryptobot_assets.assets.patience import LONGEST_SECONDS, Patience, fetch_patiently
+from cryptobot_assets.assets.patience import LONGEST_SECONDS, Patience, ask_patiently, fetch_patiently
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.errors import BadKlines, ExchangeError, ExchangeUnreachable, RateLimited
@@ -87,3 +87,22 @@ def test_pauses_are_spread_and_bounded():
     assert len(drawn) > 10 and min(drawn) >= 5.0 and max(drawn) <= 15.0
     assert patience.pause_seconds(19, GONE) == LONGEST_SECONDS
     assert patience.pause_seconds(20, GONE) is None
+
+
+@pytest.mark.parametrize(("faults", "pauses"), [(2, [10.0, 20.0]), (4, [10.0, 20.0, 40.0])])
+def test_one_question_is_asked_again_until_patience_ends(faults: int, pauses: list[float]):
+    made: list[float] = []
+    left = [GONE] * faults
+
+    def ask() -> str:
+        if left:
+            raise left.pop()
+        return "answer"
+
+    patience = Patience(3, 10.0, sleep=made.append, jitter=lambda: 0.5)
+    if faults <= 3:
+        assert ask_patiently(ask, patience, logging.getLogger("test")) == "answer"
+    else:
+        with pytest.raises(ExchangeUnreachable):
+            ask_patiently(ask, patience, logging.getLogger("test"))
+    assert made == pauses
