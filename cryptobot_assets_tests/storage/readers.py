@@ -1,0 +1,68 @@
+"""Processes that read from an exchange, each as one of some machine's. Quick to import, for they are spawned."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.weight import Budget
+from cryptobot_assets.storage.weight_file import boot_seconds
+
+SPAWN = multiprocessing.get_context("spawn")
+SPEED = 20.0
+"""A minute of the fast clock, of exchange and clients alike, is three seconds."""
+
+
+def fast_seconds() -> float:
+    """The fast clock."""
+    return boot_seconds() * SPEED
+
+
+@dataclass(frozen=True)
+class Job:
+    """Requests of an exchange, on the fast clock or the real one."""
+
+    url: str
+    machine: Path
+    count: int
+    fast: bool = False
+
+    def run(self) -> int:
+        """How many answers came, all of them of weight 1 but the first, of 20."""
+        speed = SPEED if self.fast else 1.0
+        budget = Budget(self.url, directory=self.machine, seconds=fast_seconds if self.fast else boot_seconds)
+        exchange = Exchange(self.url, budget=budget, sleep=lambda wait: time.sleep(wait / speed))
+        return len([exchange.symbols(), *(exchange.server_time() for _ in range(self.count))])
+
+
+def work(jobs: Connection) -> None:
+    """Do jobs as they come."""
+    for job in iter(jobs.recv, None):
+        jobs.send(job.run())
+
+
+@contextmanager
+def working(count: int) -> Iterator[list[Connection]]:
+    """So many processes, for the length of the block."""
+    pipes = [SPAWN.Pipe() for _ in range(count)]
+    processes = [SPAWN.Process(target=work, args=(theirs,), daemon=True) for _, theirs in pipes]
+    for process in processes:
+        process.start()
+    try:
+        yield [ours for ours, _ in pipes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def result(worker: Connection) -> int:
+    """What a worker says of its job."""
+    assert worker.poll(60), "it does not come to an end"
+    return worker.recv()
