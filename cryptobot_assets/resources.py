@@ -16,6 +16,8 @@ from cryptobot_assets.storage.listings import ListingSource
 from cryptobot_assets.storage.metadata import metadata_urls
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import Store, open_store
+from cryptobot_assets.storage.weight import Budget
+from cryptobot_assets.storage.weight_machines import machines_of
 
 
 class HistoryResource(dg.ConfigurableResource[History]):
@@ -26,7 +28,8 @@ class HistoryResource(dg.ConfigurableResource[History]):
     home: str
 
     def create_resource(self, context: dg.InitResourceContext) -> History:
-        exchange = Exchange(self.exchange_url, expected_market=expected_market(Path(self.home)))
+        budget = Budget(self.exchange_url, machines=machines_of(Settings.load(home=self.home)))
+        exchange = Exchange(self.exchange_url, expected_market=expected_market(Path(self.home)), budget=budget)
         return History(exchange, Archive(self.archive_url) if self.archive_url else None)
 
 

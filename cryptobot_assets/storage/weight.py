@@ -30,6 +30,16 @@ class Limit(Protocol):
     limit: int
 
 
+class Neighbours(Protocol):
+    """The other machines of a deployment; see `storage/weight_machines.py`."""
+
+    def tend(self, file: AccountFile) -> None:
+        """Tell them of this machine and hear of them, when it is time."""
+
+    def hurry(self) -> None:
+        """Make it time."""
+
+
 @dataclass(frozen=True)
 class Wait:
     """Why and how long a request must wait: `status` is what the exchange refused with, None for want of weight."""
@@ -45,13 +55,24 @@ class Budget:
         url: the address.
         directory: where this machine's processes meet; the user's own in memory by default.
         seconds: a clock that only goes forward and is the same for all of them.
+        machines: those of the deployment, where it has several.
     """
 
-    def __init__(self, url: str, *, directory: Path | None = None, seconds: Callable[[], float] = boot_seconds) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        directory: Path | None = None,
+        seconds: Callable[[], float] = boot_seconds,
+        machines: Neighbours | None = None,
+    ) -> None:
         self.file = AccountFile(url, directory=directory, seconds=seconds)
+        self._machines = machines
 
     def reserve(self, weight: int) -> Wait | None:
         """Count a request of this weight, which the caller then sends; or why it must wait and ask again."""
+        if self._machines is not None:
+            self._machines.tend(self.file)
         with self.file.held() as (account, now):
             seconds = account.wait(weight, now)
             if seconds > 0:
@@ -71,6 +92,8 @@ class Budget:
         """No process of this machine may send another request for so long."""
         with self.file.held() as (account, now):
             account.block(seconds, status, now)
+        if self._machines is not None:
+            self._machines.hurry()
 
     def knows_limit(self) -> bool:
         """Whether the exchange has told its limit within the last hour."""

@@ -106,6 +106,12 @@ class Account(msgspec.Struct):
         self.blocked_status = status
         self.renewed_at = -NEIGHBOUR_SECONDS
 
+    def heed(self, seconds: float, now: float) -> None:
+        """Another machine was asked to wait so long; what this one knows already, give or take, changes nothing."""
+        if now + seconds > max(self.blocked_until, now) + 2:
+            self.blocked_until = now + min(seconds, LONGEST_BLOCK_SECONDS)
+            self.blocked_status = 418
+
     def learn(self, limit: int, now: float) -> None:
         """The exchange said what it grants an address in a minute; 0: it did not say."""
         self.limit, self.limit_until = limit, now + LIMIT_SECONDS

@@ -11,8 +11,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.store import open_store_at
 from cryptobot_assets.storage.weight import Budget
 from cryptobot_assets.storage.weight_file import boot_seconds
+from cryptobot_assets.storage.weight_machines import Machines
 
 SPAWN = multiprocessing.get_context("spawn")
 SPEED = 20.0
@@ -26,17 +28,20 @@ def fast_seconds() -> float:
 
 @dataclass(frozen=True)
 class Job:
-    """Requests of an exchange, on the fast clock or the real one."""
+    """Requests of an exchange, on the fast clock or the real one, by a machine that may have others beside it."""
 
     url: str
     machine: Path
     count: int
     fast: bool = False
+    store: str = ""
 
     def run(self) -> int:
         """How many answers came, all of them of weight 1 but the first, of 20."""
         speed = SPEED if self.fast else 1.0
-        budget = Budget(self.url, directory=self.machine, seconds=fast_seconds if self.fast else boot_seconds)
+        machines = Machines(lambda: open_store_at(self.store)) if self.store else None
+        clock = fast_seconds if self.fast else boot_seconds
+        budget = Budget(self.url, directory=self.machine, seconds=clock, machines=machines)
         exchange = Exchange(self.url, budget=budget, sleep=lambda wait: time.sleep(wait / speed))
         return len([exchange.symbols(), *(exchange.server_time() for _ in range(self.count))])
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
-from cryptobot_assets.exchange.limits import Spent, WeightLimiter
 from cryptobot_assets.storage.weight import Budget
-from cryptobot_assets.storage.weight_file import boot_seconds
 from cryptobot_assets_tests.conftest import MakeExchange
 from cryptobot_assets_tests.exchange.markets import make_market
+from cryptobot_assets_tests.storage.limiters import Logged
 from cryptobot_assets_tests.storage.readers import SPEED, Job, fast_seconds, result, working
 
 
@@ -23,30 +21,6 @@ def workers() -> Iterator[list[Connection]]:
     """Three processes that read."""
     with working(3) as connections:
         yield connections
-
-
-class Logged(WeightLimiter):
-    """Keeps when it was asked and what it said; bans for some seconds at the n-th request, once.
-
-    It never tells how much weight was used, so that nobody can do right by hearing of it.
-    """
-
-    def __init__(self, *, ban_at: int = 0, ban_seconds: int = 0, **options: object) -> None:
-        super().__init__(**options)
-        self.log: list[tuple[float, int]] = []
-        self._ban_at = ban_at
-        self._ban_seconds = ban_seconds
-
-    def spend(self, address: str, weight: int) -> Spent:
-        spent = replace(super().spend(address, weight), used=0)
-        if len(self.log) + 1 == self._ban_at:
-            spent = Spent(0, 418, self._ban_seconds)
-        self.log.append((boot_seconds(), spent.status))
-        return spent
-
-    @property
-    def refused(self) -> list[float]:
-        return [at for at, status in self.log if status != 200]
 
 
 def test_processes_that_want_more_than_there_is_are_never_refused(
