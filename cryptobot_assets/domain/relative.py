@@ -116,7 +116,7 @@ def relative_samples(market: HourlyMarket, *, start: datetime, end: datetime) ->
         market: hours from at least 28 days before `start`; what follows a row in it feeds its label
             alone. A row lacking a figure is left out and counted, and no other is ranked against it.
     """
-    first = max(round((start - market.start) / HOUR), 0)
+    first = max(-(-(start - market.start) // HOUR), 0)
     last = min(-(-(end - market.start) // HOUR), market.closes.shape[1])
     figures = np.stack([one.figure(market.closes, market.traded)[:, first:last] for one in RELATIVES])
     whole = np.isfinite(figures).all(axis=0)
