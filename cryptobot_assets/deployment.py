@@ -11,7 +11,6 @@
 
 import logging
 import os
-import re
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from cryptobot_assets.automation.causes import first_cause
 from cryptobot_assets.dagster_home import (
     PROCESS_TAG,
     close_abandoned_runs,
@@ -38,8 +38,6 @@ from cryptobot_assets.storage.metadata import metadata_faults_told, metadata_url
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-OUR_ERROR = re.compile(r"^cryptobot_assets\.[\w.]+: ")
-"""What Dagster puts before the message of an error of ours, which speaks for itself."""
 
 
 class RunFailed(CryptobotError):
@@ -96,7 +94,7 @@ class Deployment:
                 raise_on_error=False,
             )
         if not result.success:
-            raise _first_cause(result)
+            raise _failure(result)
 
     def _job(self, resources: Mapping[str, Any]) -> dg.JobDefinition:
         """The job under which the UI launches assets, so that a run is shown by them; made once for many runs."""
@@ -174,15 +172,11 @@ def deployment_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def _first_cause(result: dg.ExecuteInProcessResult) -> RunFailed:
+def _failure(result: dg.ExecuteInProcessResult) -> RunFailed:
     for event in result.all_events:
-        if not event.is_step_failure:
-            continue
-        chain = [event.step_failure_data.error]
-        while chain[-1].cause is not None:
-            chain.append(chain[-1].cause)
-        told = next((error for error in chain if OUR_ERROR.match(error.message)), chain[-1])
-        failure = RunFailed(f"{event.step_key}: {OUR_ERROR.sub('', told.message.strip().splitlines()[0])}")
-        failure.add_note(str(chain[0]))
-        return failure
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            failure = RunFailed(f"{event.step_key}: {first_cause(error).reason}")
+            failure.add_note(str(error))
+            return failure
     return RunFailed("the run failed before its first step")

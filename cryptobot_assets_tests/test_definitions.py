@@ -95,7 +95,7 @@ SCHEDULES = {
     "training_schedule": "0 3 * * 1",
     "maintenance_schedule": "30 4 * * 0",
 }
-SENSORS = {"indicators_sensor", "predictions_sensor"}
+SENSORS = {"alert_sensor", "indicators_sensor", "predictions_sensor"}
 
 
 def test_schedules_and_sensors_are_known_by_these_names_and_times(tmp_path: Path) -> None:

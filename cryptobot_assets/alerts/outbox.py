@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,6 +15,9 @@ from cryptobot_assets.errors import AlertNotSent
 FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(minutes=15)
 KEPT = timedelta(days=1)
+MOST_SECONDS = 20.0
+"""For one delivery; what is not sent by then waits for the next."""
+
 MOST_WAITING = 50
 """Letters a channel; the oldest are dropped."""
 
@@ -49,10 +53,11 @@ def deliver(letters: Sequence[Letter], channels: Sequence[Channel], now: datetim
     A channel that fails is left alone until the next delivery. Failures are logged and never raised.
     """
     left: list[Letter] = []
+    started = time.monotonic()
     for channel in channels:
         down = False
         for letter in [one for one in letters if one.channel == channel.name]:
-            if down or letter.due > now:
+            if down or letter.due > now or time.monotonic() - started > MOST_SECONDS:
                 left.append(letter)
                 down = True
                 continue

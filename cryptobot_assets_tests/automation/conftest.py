@@ -8,13 +8,29 @@ from collections.abc import Iterator
 import pytest
 
 from cryptobot_assets.processes import free_port
+from cryptobot_assets_tests.alerts.servers import Received, running_webhook
 from cryptobot_assets_tests.automation.ticks import Platform, open_platform
 
 
 @pytest.fixture(scope="session")
-def _platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def _receiver() -> Iterator[Received]:
+    with running_webhook() as received:
+        yield received
+
+
+@pytest.fixture
+def receiver(_receiver: Received) -> Received:
+    """Takes the platform's messages; it has none yet, and works."""
+    _receiver.bodies.clear()
+    _receiver.status = 200
+    return _receiver
+
+
+@pytest.fixture(scope="session")
+def _platform(tmp_path_factory: pytest.TempPathFactory, _receiver: Received) -> Iterator[Platform]:
     home = tmp_path_factory.mktemp("home")
-    with open_platform(home, exchange_url=f"http://127.0.0.1:{free_port()}") as opened:
+    address = f"http://127.0.0.1:{free_port()}"
+    with open_platform(home, exchange_url=address, alert_webhook=_receiver.url) as opened:
         yield opened
 
 
