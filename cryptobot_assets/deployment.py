@@ -32,6 +32,7 @@ from cryptobot_assets.dagster_home import (
 )
 from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.errors import CryptobotError
+from cryptobot_assets.home import require_whole_home
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.metadata import metadata_faults_told, metadata_urls, release_metadata
@@ -55,13 +56,8 @@ class Deployment:
     _jobs: dict[frozenset[tuple[str, int]], dg.JobDefinition] = field(default_factory=dict, repr=False)
 
     def materialized(self, asset: str) -> set[str]:
-        """Partition keys whose newest run recorded them.
-
-        Not those of a later run that failed or was killed: it may have stored rows, and not all of them.
-        """
-        key, log = dg.AssetKey(asset), self.instance.event_log_storage
-        unrecorded = log.get_latest_asset_partition_materialization_attempts_without_materializations(key)
-        return set(self.instance.get_materialized_partitions(key)) - set(unrecorded)
+        """Partition keys recorded as materialized."""
+        return set(self.instance.get_materialized_partitions(dg.AssetKey(asset)))
 
     def materialize(
         self,
@@ -158,7 +154,12 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def deployment_environment(settings: Settings) -> dict[str, str]:
-    """Variables that let any process of this deployment find the rest; starts the metadata server."""
+    """Variables that let any process of this deployment find the rest; starts the metadata server.
+
+    Raises:
+        HomeConflict: a restore into the home was cut short.
+    """
+    require_whole_home(settings.home)
     urls = metadata_urls(settings)
     dagster_home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster")
     keep_dagster_yaml(dagster_home)

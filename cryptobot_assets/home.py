@@ -13,6 +13,8 @@ from cryptobot_assets.errors import HomeConflict, StoreError, UsageError
 
 LOCK_NAME = "demo.lock"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+RESTORE_NOTE = "restoring.json"
+"""In a home while a backup is being restored into it."""
 
 
 def require_writable_home(home: Path) -> Path:
@@ -32,6 +34,18 @@ def require_writable_home(home: Path) -> Path:
         raise UsageError(
             f"home {home} cannot be written ({error.strerror}): set CRYPTOBOT_HOME to a directory of yours"
         ) from error
+    return home
+
+
+def require_whole_home(home: Path) -> Path:
+    """The home, unless a restore into it was cut short.
+
+    Raises:
+        HomeConflict: it was; the message says what to run again.
+    """
+    note = home / RESTORE_NOTE
+    if note.is_file():
+        raise HomeConflict(f"home {home} was not restored to the end: run again `{note.read_text().strip()}`")
     return home
 
 

@@ -117,6 +117,13 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("s3_endpoint", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
         description="S3 server of a lake in a bucket; unset means AWS",
     )
+    s3_allow_http: bool = Field(
+        False,
+        validation_alias=AliasChoices("s3_allow_http", "AWS_ALLOW_HTTP"),
+        description="whether backups may go to an S3 server on another machine unencrypted",
+    )
+    backup_url: str = Field("", description="a directory or s3://bucket/prefix; empty means `backups` under the home")
+    backups_kept: int = Field(7, ge=1, description="newest backups that stay when another is made")
     api_key: str | None = Field(None, description="when set, the prediction service demands it")
     service_port: int = Field(3000, ge=0, le=65_535, description="prediction service")
     dashboard_port: int = Field(8501, ge=0, le=65_535, description="dashboard")
@@ -126,7 +133,7 @@ class Settings(BaseSettings):
     trials: int = Field(20, ge=1, description="tuning trials per model")
     folds: int = Field(3, ge=1, description="walk-forward folds per trial")
     seed: int = Field(7, ge=0, description="seed of tuning and bootstraps")
-    algorithms: Annotated[tuple[str, ...], NoDecode] = Field((), description="comma list; empty means all")
+    algorithms: Annotated[tuple[str, ...], NoDecode] = Field((), description="comma list; empty means all eight")
     train_stride_minutes: int = Field(30, ge=1, description="spacing of training rows per currency at 1m")
     max_training_rows: int = Field(400_000, ge=1_000, description="rows of the final fit; more are thinned evenly")
     max_tuning_rows: int = Field(120_000, ge=1_000, description="rows of one tuning trial; more are thinned evenly")
@@ -143,6 +150,8 @@ class Settings(BaseSettings):
     )
     evaluation_cron: str = Field("0 2 * * *", pattern=CRON_PATTERN, description="when models are evaluated and judged")
     training_cron: str = Field("0 3 * * 1", pattern=CRON_PATTERN, description="when models are trained anew")
+    backup_cron: str = Field("30 2 * * *", pattern=CRON_PATTERN, description="when everything is backed up")
+    maintenance_cron: str = Field("30 4 * * 0", pattern=CRON_PATTERN, description="when the store has its upkeep")
     sensor_seconds: int = Field(30, ge=1, le=3_600, description="seconds between two looks of a sensor")
     catch_up_days: int = Field(35, ge=1, le=400, description="days back that a tick fills when they are missing")
     retries: int = Field(3, ge=0, le=20, description="further tries of a run after a fault that may pass")
@@ -242,6 +251,11 @@ class Settings(BaseSettings):
     def archive_index_address(self) -> str | None:
         """Where the archives' directory is, None where there is none."""
         return None if self.archive_index_url == NO_ARCHIVE else self.archive_index_url
+
+    @property
+    def backup_address(self) -> str:
+        """Where backups go: the setting, or `backups` under the home."""
+        return self.backup_url or str(self.home / "backups")
 
     @property
     def lake_url(self) -> str:

@@ -28,11 +28,11 @@ ASSETS = {
     "klines": ("market_data", MARKET_DATA, ()),
     "indicators": ("features", MARKET_DATA, ("klines",)),
     **dict.fromkeys(MODELS, ("training", MODEL, ("indicators",))),
-    "relativeridge_model": ("training", MODEL, ("klines",)),
-    "predictions": ("evaluation", MARKET_DATA, ("indicators", "relativeridge_model", *MODELS)),
+    "predictions": ("evaluation", MARKET_DATA, ("indicators", *MODELS)),
     "evaluation_report": ("evaluation", MARKET, ("predictions",)),
     "pool_value": ("evaluation", MARKET, ("predictions",)),
     "champion_model": ("promotion", MARKET, ("evaluation_report", "pool_value")),
+    "store_backup": ("maintenance", None, ()),
     "store_maintenance": ("maintenance", None, ()),
 }
 """By name: group, dimensions of the partitions, upstream assets."""
@@ -93,6 +93,7 @@ SCHEDULES = {
     "indicators_schedule": "0 1,13 * * *",
     "evaluation_schedule": "0 2 * * *",
     "training_schedule": "0 3 * * 1",
+    "backup_schedule": "30 2 * * *",
     "maintenance_schedule": "30 4 * * 0",
 }
 SENSORS = {"alert_sensor", "indicators_sensor", "predictions_sensor"}
@@ -113,11 +114,11 @@ def test_automation_runs_by_itself_where_the_settings_say_so(on: bool, tmp_path:
 
 
 def test_schedules_tick_when_the_settings_say_so(tmp_path: Path) -> None:
-    names = ("ingestion", "indicators", "evaluation", "training")
+    names = ("ingestion", "indicators", "evaluation", "training", "backup", "maintenance")
     crons = {f"{name}_cron": f"{minute} * * * *" for minute, name in enumerate(names)}
     repository = build_definitions(make_settings(tmp_path, **crons)).get_repository_def()
     ticking = {one.name: one.cron_schedule for one in repository.schedule_defs}
-    assert [ticking[f"{name}_schedule"] for name in names] == [f"{minute} * * * *" for minute in range(4)]
+    assert [ticking[f"{name}_schedule"] for name in names] == [f"{minute} * * * *" for minute in range(6)]
 
 
 def test_it_loads_as_dagster_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

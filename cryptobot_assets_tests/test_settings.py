@@ -154,6 +154,8 @@ def test_all_stands_for_every_currency(monkeypatch: pytest.MonkeyPatch):
         ("CRYPTOBOT_FEE_BPS", "nan"),
         ("CRYPTOBOT_SLIPPAGE_BPS", "inf"),
         ("CRYPTOBOT_HISTORY_DAYS", "6"),
+        ("CRYPTOBOT_BACKUPS_KEPT", "0"),
+        ("CRYPTOBOT_BACKUP_CRON", "daily"),
         ("CRYPTOBOT_AUTOMATION", "maybe"),
         ("CRYPTOBOT_INGESTION_CRON", "hourly"),
         ("CRYPTOBOT_INDICATORS_CRON", "0 1"),

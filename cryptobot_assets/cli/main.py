@@ -41,7 +41,7 @@ def cryptobot(debug: bool) -> None:
 @click.option("--trials", type=click.IntRange(1), help="Tuning trials a model; default 20.")
 @click.option("--folds", type=click.IntRange(1), help="Walk-forward folds a trial; default 3.")
 @click.option("--cutoffs", type=click.IntRange(1), default=2, show_default=True, help="Trainings over the last third.")
-@click.option("--algorithms", help="Comma list; default all.")
+@click.option("--algorithms", help="Comma list; default all eight.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of the simulation and of tuning; default 7.")
 @click.option("--home", type=PATH, help="Where state lives; default CRYPTOBOT_HOME.")
 def demo(
@@ -57,7 +57,7 @@ def demo(
     seed: int | None,
     home: Path | None,
 ) -> None:
-    """The main job end to end: klines over HTTP, indicators, tuned models, evaluation, a served prediction.
+    """The main job end to end: klines over HTTP, indicators, eight tuned models, evaluation, a served prediction.
 
     The market is simulated unless --replay gives recorded klines. Interrupted, it goes on where it stopped.
     """
@@ -174,6 +174,37 @@ def alert(text: str) -> None:
     from cryptobot_assets.cli.alert import run_alert
 
     run_alert(Settings.load(), text)
+
+
+@cryptobot.command()
+@click.option("--to", "to_url", help="A directory or s3://bucket/prefix; default CRYPTOBOT_BACKUP_URL.")
+@click.option("--list", "listed", is_flag=True, help="List the backups there instead.")
+@click.option("--verify", "verified", is_flag=True, help="Read and check every byte of the backups there instead.")
+def backup(to_url: str | None, listed: bool, verified: bool) -> None:
+    """Back up the store, the bookkeeping of Dagster and MLflow, and the registered models, as of one instant.
+
+    Only what the place does not have yet is written. Running services need not stop.
+    """
+    from cryptobot_assets.cli.backup import run_backup, run_list, run_verify
+
+    if listed and verified:
+        raise UsageError("--list and --verify are two commands")
+    (run_list if listed else run_verify if verified else run_backup)(Settings.load(), to_url)
+
+
+@cryptobot.command()
+@click.argument("from_url", metavar="FROM")
+@click.option("--at", "name", help="Name of the backup, as `cryptobot backup --list` shows it; default the newest.")
+@click.option("--only", type=click.Choice(["store", "home"]), help="The store alone, or the home and its bookkeeping.")
+@click.option("--replace", is_flag=True, help="Restore over what the store and the home hold.")
+def restore(from_url: str, name: str | None, only: str | None, replace: bool) -> None:
+    """Restore a backup into the store and the home that the settings name. Stop `cryptobot up` first.
+
+    The backup is checked before anything is touched. Cut short, it may be run again.
+    """
+    from cryptobot_assets.cli.restore import run_restore
+
+    run_restore(Settings.load(), from_url, name, only=only, replace=replace)
 
 
 @cryptobot.command()

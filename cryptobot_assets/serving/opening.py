@@ -27,10 +27,7 @@ def open_desk() -> Desk:
         lambda: _open_models(settings), ModelCache(settings.home / CACHE_FOLDER), market=settings.service_market
     )
     expected = {*settings.currencies, settings.service_market} - {"all", POOLED_MARKET}
-    universe = () if "all" in settings.currencies else settings.currencies
-    source = StoreFeatureSource(
-        open_store(settings), interval=settings.interval, expected=sorted(expected), universe=universe
-    )
+    source = StoreFeatureSource(open_store(settings), interval=settings.interval, expected=sorted(expected))
     catalogue.start()
 
     def close() -> None:

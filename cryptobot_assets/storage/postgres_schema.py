@@ -31,14 +31,22 @@ def upgrade(address: PostgresAddress) -> None:
     Raises:
         StoreError: the user may not, or the tables are newer than this code.
     """
-    config = Config(attributes={})
+    with migrating(address) as connection:
+        migrate(connection, "head", of=f"at {address.place}")
+
+
+def migrate(connection: sa.Connection, revision: str, *, of: str) -> None:
+    """Bring tables to a revision within the connection's transaction; `of` says in words which tables.
+
+    Raises:
+        StoreError: this program does not know the revision, or the one they have.
+    """
+    config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     try:
-        with migrating(address) as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        command.upgrade(config, revision)
     except CommandError as error:
-        raise StoreError(f"the tables at {address.place} are of a newer version: update this program") from error
+        raise StoreError(f"the tables {of} are of a newer version: update this program") from error
 
 
 @contextmanager

@@ -16,12 +16,13 @@ def is_s3(url: str) -> bool:
 
 def s3_options(endpoint: str | None) -> dict[str, str]:
     """Options of a lake on S3; unencrypted HTTP is for an endpoint on this machine, unless AWS_ALLOW_HTTP says more."""
-    parts = urlsplit(endpoint or "")
-    plain = parts.scheme == "http" and _is_here(parts.hostname or "")
+    plain = (endpoint or "").startswith("http://") and is_here(endpoint)
     return COMMIT_WITHOUT_LOCKS | ({"aws_allow_http": "true"} if plain else {})
 
 
-def _is_here(host: str) -> bool:
+def is_here(endpoint: str) -> bool:
+    """Whether an address is one of this machine alone."""
+    host = urlsplit(endpoint).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -18,6 +18,8 @@ OPTIONS = {
     "sql": ("QUERY", "--format", "[table|csv|parquet]", "--out"),
     "copy": ("FROM_URL", "TO_URL"),
     "alert": ("TEXT",),
+    "backup": ("--to", "--list", "--verify"),
+    "restore": ("FROM", "--at", "--only", "--replace"),
     "doctor": (),
 }  # fmt: skip
 
