@@ -86,14 +86,16 @@ class Budget:
         if used.isdecimal():
             told = answer_time(headers)
             with self.file.held() as (account, now):
+                first = account.ahead is None
                 account.hear(int(used), None if told is None else int(told.timestamp()), now)
+            if first:
+                self._hurry()
 
     def block(self, seconds: float, status: int) -> None:
         """No process of this machine may send another request for so long."""
         with self.file.held() as (account, now):
             account.block(seconds, status, now)
-        if self._machines is not None:
-            self._machines.hurry()
+        self._hurry()
 
     def knows_limit(self) -> bool:
         """Whether the exchange has told its limit within the last hour."""
@@ -109,6 +111,10 @@ class Budget:
         ]
         with self.file.held() as (account, now):
             account.learn(int(min(minutes, default=0)), now)
+
+    def _hurry(self) -> None:
+        if self._machines is not None:
+            self._machines.hurry()
 
     def account(self) -> Account:
         """What is known now."""

@@ -94,6 +94,7 @@ class Account(msgspec.Struct):
         minute, until = -1, now + 60.0
         if exchange_time is not None:
             minute, until = exchange_time // 60, now + 60.0 - exchange_time % 60
+            self.renewed_at = self.renewed_at if self.ahead is not None else -NEIGHBOUR_SECONDS
             self.ahead = exchange_time + 0.5 - now
         if now >= self.told_until or minute > self.told_minute:
             self.told, self.told_minute, self.told_until = used, minute, until

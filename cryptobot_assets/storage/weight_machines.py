@@ -55,44 +55,55 @@ class Machines:
         self._store: Store | None = None
         self._talk: threading.Thread | None = None
         self._next = float("-inf")
+        self._alone = True
         self._fails = False
 
     def tend(self, file: AccountFile) -> None:
         """Say that this machine reads and hear of the others, when it is time and no process here just did."""
         if file.seconds() < self._next or (self._talk is not None and self._talk.is_alive()):
             return
-        with file.held() as (account, now):
-            due = now >= account.renewed_at + RENEWAL_SECONDS
-            alone = now >= account.machines_until
-            if due:
-                account.renewed_at = now
-            self._next = account.renewed_at + RENEWAL_SECONDS
-        if due:
-            self._talk = threading.Thread(target=self._exchange_words, args=(file,), name="machines that read")
+        if self._claim(file):
+            self._talk = threading.Thread(target=self._talk_while_due, args=(file,), name="machines that read")
             self._talk.start()
-            if alone:
+            if self._alone:
                 self._talk.join(self._patience)
 
     def hurry(self) -> None:
         """There is something to tell: do not wait until it is time."""
         self._next = float("-inf")
 
+    def _claim(self, file: AccountFile) -> bool:
+        """Whether it is this process's turn to talk for the machine."""
+        with file.held() as (account, now):
+            self._alone = now >= account.machines_until
+            due = now >= account.renewed_at + RENEWAL_SECONDS
+            if due:
+                account.renewed_at = now
+            self._next = account.renewed_at + RENEWAL_SECONDS
+        return due
+
+    def _talk_while_due(self, file: AccountFile) -> None:
+        """There may be something new to tell by the time it is told."""
+        self._exchange_words(file)
+        while self._claim(file):
+            self._exchange_words(file)
+
     def _exchange_words(self, file: AccountFile) -> None:
+        """Tell of this machine, then hear of the others: of two that begin at once, one hears of the other."""
         try:
             self._store = self._store or self._open_store()
             with file.held() as (account, now):
                 row = _row(file.exchange, account, now)
-            self._store.replace(
-                EXCHANGE_CLIENTS, row, start=None, end=None, exchange=file.exchange, client=account.client
-            )
+            if row.height:
+                self._store.replace(
+                    EXCHANGE_CLIENTS, row, start=None, end=None, exchange=file.exchange, client=account.client
+                )
             rows = self._store.read(EXCHANGE_CLIENTS, exchange=file.exchange)
             with file.held() as (account, now):
-                here = _exchange_clock(account, now)
-                _heed(account, rows.filter(pl.col("client") != account.client), here, now)
-            if rows.select((pl.col("time") < here - FORGET).any()).item():
-                self._store.replace(
-                    EXCHANGE_CLIENTS, rows.clear(), start=None, end=here - FORGET, exchange=file.exchange
-                )
+                _heed(account, rows, now)
+            gone = row["time"].max() - FORGET if row.height else None
+            if gone is not None and rows["time"].min() < gone:
+                self._store.replace(EXCHANGE_CLIENTS, rows.clear(), start=None, end=gone, exchange=file.exchange)
             self._fails = False
         except CryptobotError as error:
             if not self._fails:
@@ -107,28 +118,33 @@ def machines_of(settings: Settings) -> Machines | None:
     return None
 
 
-def _exchange_clock(account: Account, now: float) -> datetime:
-    """The exchange's clock; this machine's own until the exchange has answered once."""
-    return datetime.fromtimestamp(time.time() if account.ahead is None else now + account.ahead, UTC)
-
-
 def _row(exchange: str, account: Account, now: float) -> pl.DataFrame:
-    here = _exchange_clock(account, now)
-    left = account.blocked_until - now
+    """What this machine says of itself: nothing before the exchange has answered it and shown its clock."""
+    if account.ahead is None:
+        return pl.DataFrame(schema=EXCHANGE_CLIENTS.schema)
     row = {
         "exchange": exchange,
         "client": account.client,
-        "time": here,
-        "blocked_until": here + timedelta(seconds=left) if left > 0 else None,
+        "time": _instant(now + account.ahead),
+        "blocked_until": _instant(account.blocked_until + account.ahead) if account.blocked_until > now else None,
     }
     return pl.DataFrame([row], schema=EXCHANGE_CLIENTS.schema)
 
 
-def _heed(account: Account, others: pl.DataFrame, here: datetime, now: float) -> None:
-    """Count the others that read, and wait with those that were asked to."""
-    apart = (pl.col("time") - here).abs()
-    reading = others.filter(apart < timedelta(seconds=NEIGHBOUR_SECONDS)).height
-    account.share(1 + reading, now)
+def _heed(account: Account, rows: pl.DataFrame, now: float) -> None:
+    """Count the others that read, and wait with those that were asked to.
+
+    Before the exchange has answered, its clock is taken to be this machine's, or the newest word of others.
+    """
+    others = rows.filter(pl.col("client") != account.client)
+    guess = max([_instant(time.time()), *others["time"]])
+    here = guess if account.ahead is None else _instant(now + account.ahead)
+    reading = others.filter((pl.col("time") - here).abs() < timedelta(seconds=NEIGHBOUR_SECONDS))
+    account.share(1 + reading.height, now)
     until = others["blocked_until"].max()
     if isinstance(until, datetime):
         account.heed((until - here).total_seconds(), now)
+
+
+def _instant(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -26,24 +26,48 @@ def fast_seconds() -> float:
     return boot_seconds() * SPEED
 
 
+class OutOfTurn(Exception):
+    """A request must wait, and whoever sends it does not want to."""
+
+
 @dataclass(frozen=True)
 class Job:
-    """Requests of an exchange, on the fast clock or the real one, by a machine that may have others beside it."""
+    """Requests of an exchange by a machine that may have others beside it.
+
+    Attributes:
+        count: of requests of weight 1, after one of 20 when `listing`.
+        fast: by the fast clock.
+        patient: wait for its turn, rather than end there.
+        store: address of the one that the machines share.
+    """
 
     url: str
     machine: Path
     count: int
+    listing: bool = True
     fast: bool = False
+    patient: bool = True
     store: str = ""
 
     def run(self) -> int:
-        """How many answers came, all of them of weight 1 but the first, of 20."""
-        speed = SPEED if self.fast else 1.0
+        """How many answers came."""
         machines = Machines(lambda: open_store_at(self.store)) if self.store else None
         clock = fast_seconds if self.fast else boot_seconds
         budget = Budget(self.url, directory=self.machine, seconds=clock, machines=machines)
-        exchange = Exchange(self.url, budget=budget, sleep=lambda wait: time.sleep(wait / speed))
-        return len([exchange.symbols(), *(exchange.server_time() for _ in range(self.count))])
+        exchange = Exchange(self.url, budget=budget, sleep=self._sleep)
+        answered = 0
+        try:
+            for ask in [exchange.symbols] * self.listing + [exchange.server_time] * self.count:
+                ask()
+                answered += 1
+        except OutOfTurn:
+            pass
+        return answered
+
+    def _sleep(self, seconds: float) -> None:
+        if not self.patient:
+            raise OutOfTurn
+        time.sleep(seconds / SPEED if self.fast else seconds)
 
 
 def work(jobs: Connection) -> None:
