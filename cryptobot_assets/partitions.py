@@ -104,16 +104,20 @@ class Partitions:
         )
 
     def training_window(self, group: Group) -> dg.MultiPartitionMapping:
-        """A model of a cutoff learns from the group's spans before it: of its currency, or of all for `ALL`."""
+        """A model of a cutoff learns up to the group's span before it: of its currency, or of all for `ALL`.
+
+        Dagster is told of the newest span of the window alone. Launching a backfill it lists what
+        depends on each partition in it, which of the whole window is 1,500 partitions of each model:
+        minutes for a currency's year, hours for a group's history.
+        """
         markets = {name: {POOLED_MARKET, name} & set(self.markets) for name in group.currencies}
-        days = -self.settings.train_days - LOOKBACK_DAYS
-        window = dg.TimeWindowPartitionMapping(
-            start_offset=days, end_offset=-1, allow_nonexistent_upstream_partitions=True
+        newest = dg.TimeWindowPartitionMapping(
+            start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
         )
         return dg.MultiPartitionMapping(
             {
                 "currency": dg.DimensionPartitionMapping("market", dg.StaticPartitionMapping(markets)),
-                self.span_name: dg.DimensionPartitionMapping("cutoff", window),
+                self.span_name: dg.DimensionPartitionMapping("cutoff", newest),
             }
         )
 
