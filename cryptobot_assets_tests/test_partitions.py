@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptobot_assets.domain.indicators import LOOKBACK
@@ -181,6 +181,7 @@ def test_a_model_of_every_currency_learns_from_every_group_and_one_of_a_currency
     assert found == {(1, "ALL"): first, (2, "ALL"): second, (1, "C003USDT"): {"C003USDT"}, (2, "C003USDT"): set()}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=90, unique=True), st.integers(0, 90))
 def test_a_currency_named_later_moves_none(numbers: list[int], earlier: int):
     currencies = [f"N{number}USDT" for number in numbers]
