@@ -56,8 +56,13 @@ class Deployment:
     _jobs: dict[frozenset[tuple[str, int]], dg.JobDefinition] = field(default_factory=dict, repr=False)
 
     def materialized(self, asset: str) -> set[str]:
-        """Partition keys recorded as materialized."""
-        return set(self.instance.get_materialized_partitions(dg.AssetKey(asset)))
+        """Partition keys whose newest run recorded them.
+
+        Not those of a later run that failed or was killed: it may have stored rows, and not all of them.
+        """
+        key, log = dg.AssetKey(asset), self.instance.event_log_storage
+        unrecorded = log.get_latest_asset_partition_materialization_attempts_without_materializations(key)
+        return set(self.instance.get_materialized_partitions(key)) - set(unrecorded)
 
     def materialize(
         self,

@@ -11,6 +11,7 @@ CryptobotError
 │   ├── ExchangeUnreachable  start it, or correct its address
 │   └── RateLimited          wait `retry_after` seconds
 ├── StoreError               the lake or database: check its address and rights
+│   ├── Overtaken            make the rows again of what is stored now
 │   └── BadBackup            use another backup; nothing was touched
 ├── RegistryError            the model registry: check its address; a model may be missing
 │   └── NoModel              train one first
@@ -81,6 +82,10 @@ class RateLimited(ExchangeError):
 
 class StoreError(CryptobotError):
     """The lake or database could not be read or written."""
+
+
+class Overtaken(StoreError):
+    """Somebody else wrote the rows that a write was made of; nothing of it was stored."""
 
 
 class BadBackup(StoreError):

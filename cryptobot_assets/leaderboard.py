@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
@@ -17,9 +17,8 @@ from cryptobot_assets.domain.pool_value import Costs, Hours
 from cryptobot_assets.domain.portfolio import VOLATILITY_HOURS, Result
 from cryptobot_assets.domain.rule_table import Tape, judge_rules
 from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage.store import INDICATORS, KLINES, PREDICTIONS, Store
-
-HOUR_MICROSECONDS = 3_600_000_000
+from cryptobot_assets.storage.samples import read_hourly_market
+from cryptobot_assets.storage.store import INDICATORS, PREDICTIONS, Store
 
 
 def costs_of(settings: Settings) -> Costs:
@@ -40,12 +39,13 @@ def read_closes(store: Store, interval: str, predictions: Sequence[pl.DataFrame]
     first = min(part["time"].min() for part in predictions)
     last = max(part["time"].max() for part in predictions)
     currencies = sorted({name for part in predictions for name in part["currency"].unique()})
-    return _closes(store, interval, currencies, first, last + HORIZON + HOUR)
-
-
-def _closes(store: Store, interval: str, currencies: Sequence[str], start: datetime, end: datetime) -> pl.DataFrame:
-    columns = ["currency", "time", "close"]
-    rows = store.read(INDICATORS, start=start, end=end, columns=columns, currency=list(currencies))
+    rows = store.read(
+        INDICATORS,
+        start=first,
+        end=last + HORIZON + HOUR,
+        columns=["currency", "time", "close"],
+        currency=currencies,
+    )
     return at_whole_hours(rows, interval)
 
 
@@ -97,37 +97,10 @@ def evaluate_rules(
 def read_tape(store: Store, interval: str, hours: Hours) -> Tape:
     """Closes of the week before the first decision, and the value traded in the 24 h up to each."""
     first = hours.first.astype("datetime64[us]").astype(datetime).replace(tzinfo=UTC)
-    earlier = first - VOLATILITY_HOURS * HOUR
-    closes = _closes(store, interval, hours.currencies, earlier, first)
-    before = _on_hours(closes, "close", earlier, VOLATILITY_HOURS, hours.currencies)
-    start = first - HORIZON + timedelta(hours=1)
-    count = len(hours.predicted) + HORIZON // HOUR - 1
-    traded = _on_hours(_traded(store, hours.currencies, start, count), "traded", start, count, hours.currencies)
-    sums = np.cumsum(np.pad(np.nan_to_num(traded), ((1, 0), (0, 0))), axis=0)
+    market = read_hourly_market(
+        store, interval, hours.currencies, first - VOLATILITY_HOURS * HOUR, first + len(hours.predicted) * HOUR
+    )
     day = HORIZON // HOUR
-    return Tape(before, sums[day:] - sums[:-day])
-
-
-def _traded(store: Store, currencies: Sequence[str], start: datetime, hours: int) -> pl.DataFrame:
-    """Value traded in each clock hour, at the minute of `start` within the hour."""
-    first = start.replace(minute=0)
-    names = ", ".join(f"'{name}'" for name in currencies)
-    rows = store.query(
-        f"SELECT currency, epoch_us(time) // {HOUR_MICROSECONDS} AS hour, "
-        f"sum(coalesce(quote_volume, close * volume)) AS traded FROM {KLINES.name} WHERE currency IN ({names}) "
-        f"AND time >= '{first.isoformat()}' AND time < '{(first + hours * HOUR).isoformat()}' GROUP BY 1, 2"
-    )
-    opened = pl.from_epoch(pl.col("hour") * HOUR_MICROSECONDS, time_unit="us").dt.replace_time_zone("UTC")
-    return rows.select("currency", opened.alias("time") + (start - first), "traded")
-
-
-def _on_hours(rows: pl.DataFrame, value: str, start: datetime, count: int, currencies: Sequence[str]) -> np.ndarray:
-    """(count, n) values at `start` and the hours after it, NaN where there is none."""
-    laid = np.full((count, len(currencies)), np.nan)
-    place = {name: column for column, name in enumerate(currencies)}
-    known = rows.filter(pl.col("time") >= start).with_columns(
-        row=(pl.col("time") - start).dt.total_hours(), column=pl.col("currency").replace_strict(place)
-    )
-    known = known.filter(pl.col("row") < count)
-    laid[known["row"].to_numpy(), known["column"].to_numpy()] = known[value].to_numpy()
-    return laid
+    sums = np.cumsum(np.pad(np.nan_to_num(market.traded.T), ((1, 0), (0, 0))), axis=0)
+    ends = VOLATILITY_HOURS + 1 + np.arange(len(hours.predicted))
+    return Tape(market.closes.T[:VOLATILITY_HOURS], sums[ends] - sums[ends - day])

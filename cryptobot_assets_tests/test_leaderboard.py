@@ -88,9 +88,8 @@ def test_the_tape_is_what_was_known_at_each_decision(store: Lake, settings: Sett
     start, end = hours_after(200), hours_after(240)
     hours = evaluate_market(store, settings, "ALL", start=start, end=end, draws=0)[0].hours
     tape = read_tape(store, "1h", hours)
-    closes = store.read(INDICATORS, currency="ADAUSDT")["close"].to_numpy()
-    assert np.array_equal(tape.before[:, 0], closes[32:200])
     own = klines.filter(pl.col("currency") == "ADAUSDT")
+    assert np.array_equal(tape.before[:, 0], own["close"].to_numpy()[32:200])
     value = (own["close"] * own["volume"]).to_numpy()
     assert tape.traded.shape == (40, 3)
     assert tape.traded[0, 0] == pytest.approx(value[177:201].sum())

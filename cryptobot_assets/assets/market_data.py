@@ -81,16 +81,19 @@ def store_klines(block: Fetched, interval: str, store: Store) -> pl.DataFrame:
     """Store a block's klines and gaps in place of what was there; returns the gaps since trading began.
 
     Where it had not begun is recorded too, so that rows which vanish from the table later are missed.
+    What was not finished when the block was fetched is left as it is: whoever fetched later knows it.
     """
-    span, rows = block.span, block.rows
-    store.replace(KLINES, rows, start=span.start, end=span.end, currency=span.currency)
-    gaps = find_gaps(span.currency, rows["time"], interval, block.start, block.end)
-    grid = GapGrid((span.currency,), span.start, span.end, interval)
+    currency, start, rows = block.span.currency, block.span.start, block.rows
+    end = min(block.span.end, block.end)
+    gaps = find_gaps(currency, rows["time"], interval, block.start, block.end)
+    if start < end:
+        store.replace(KLINES, rows, start=start, end=end, currency=currency)
+        grid = GapGrid((currency,), start, end, interval)
 
-    def remake(held: pl.DataFrame) -> pl.DataFrame:
-        return record_ingested(grid, gaps, held, listed=block.start)
+        def remake(held: pl.DataFrame) -> pl.DataFrame:
+            return record_ingested(grid, gaps, held, listed=block.start)
 
-    rewrite_gaps(store, span.start, span.end, interval, remake, currency=span.currency)
+        rewrite_gaps(store, start, end, interval, remake, currency=currency)
     return gaps
 
 

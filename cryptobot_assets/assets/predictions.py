@@ -1,7 +1,7 @@
 """Predictions: rows no model was trained on, scored by the version that was in force."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -9,16 +9,15 @@ import numpy as np
 import polars as pl
 
 from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
-from cryptobot_assets.domain.features import Samples, lookback, make_samples
-from cryptobot_assets.domain.intervals import HOUR
-from cryptobot_assets.domain.labels import HORIZON
+from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.models.loading import Scorer, load_scorer
 from cryptobot_assets.partitions import POOLED_MARKET, Group, Partitions, Span
 from cryptobot_assets.pools import STORE
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
-from cryptobot_assets.storage.store import INDICATORS, PREDICTIONS, Store
+from cryptobot_assets.storage.samples import SampleReader
+from cryptobot_assets.storage.store import PREDICTIONS, Store
 
 BLOCK_DAYS = 60
 GROUP = "evaluation"
@@ -58,12 +57,13 @@ def _predictions_asset(partitions: Partitions, group: Group, model_names: Sequen
     ) -> dg.MaterializeResult:
         report = PartitionReport(partitions, (ROWS,))
         lineups: dict[str, Lineup] = {}
+        reader = SampleReader(store, settings.interval, settings.currencies)
         for span in partitions.spans_of(context.partition_keys):
             for market in (one for one in (POOLED_MARKET, span.currency) if one in partitions.markets):
                 if market not in lineups:
                     lineups[market] = read_lineup(registry, market, settings.home / "model-cache")
                 for block in partitions.blocks(span, BLOCK_DAYS):
-                    times = predict_block(lineups[market], market, block, settings.interval, store)
+                    times = predict_block(lineups[market], market, block, reader, store)
                     report.count(ROWS, block.currency, times)
             progress.advance("predictions", steps=1, note=span.currency)
         report.attach(context)
@@ -93,7 +93,7 @@ def read_lineup(registry: Registry, market: str, cache: Path) -> Lineup:
     }
 
 
-def predict_block(lineup: Lineup, market: str, block: Span, interval: str, store: Store) -> pl.Series:
+def predict_block(lineup: Lineup, market: str, block: Span, reader: SampleReader, store: Store) -> pl.Series:
     """Score one block with a market's versions and store the predictions; returns the times of the rows stored."""
     cutoffs = [version.cutoff for line in lineup.values() for version, _ in line]
     if not cutoffs or min(cutoffs) >= block.end:
@@ -101,15 +101,7 @@ def predict_block(lineup: Lineup, market: str, block: Span, interval: str, store
     start = max(block.start, min(cutoffs))
     parts = []
     for features in {scorer.features for line in lineup.values() for _, scorer in line}:
-        stored = [name for name in features if name in INDICATORS.schema]
-        frame = store.read(
-            INDICATORS,
-            start=start - lookback(features) - timedelta(days=1),
-            end=block.end + HORIZON + HOUR,
-            columns=list(dict.fromkeys(["currency", "time", "close", *stored])),
-            currency=block.currency,
-        )
-        samples = make_samples(frame, features=features, interval=interval, start=start, end=block.end)
+        samples = reader.read(features, (block.currency,), start, block.end)
         for line in lineup.values():
             for index, (version, scorer) in enumerate(line):
                 if scorer.features != features:

@@ -1,4 +1,4 @@
-"""The eight tuned models, one asset each, from one factory."""
+"""The tuned models, one asset each, from one factory."""
 
 import hashlib
 import json
@@ -13,11 +13,11 @@ import numpy as np
 from cryptobot_assets.assets.links import registry_page
 from cryptobot_assets.assets.pictures import as_markdown, importance_picture, trial_picture
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets, evenly
-from cryptobot_assets.domain.features import DEFAULT_FEATURES, Samples
+from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.intervals import day_start, parse_day
 from cryptobot_assets.domain.labels import HORIZON, HORIZON_HOURS, PREDICTION_DEFINITION
 from cryptobot_assets.domain.splits import walk_forward
-from cryptobot_assets.models.algorithms import ALGORITHMS
+from cryptobot_assets.models.algorithms import ALGORITHMS, features_of, require_trainable
 from cryptobot_assets.models.base import Algorithm, Params, TrialRecord
 from cryptobot_assets.models.card import ModelCard, warmup
 from cryptobot_assets.models.tuning import TuningResult, tune
@@ -26,7 +26,8 @@ from cryptobot_assets.progress import Progress
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import STORE_VERSION, RegisteredVersion, Training
-from cryptobot_assets.storage.store import INDICATORS, Store
+from cryptobot_assets.storage.samples import source_table
+from cryptobot_assets.storage.store import Store
 
 GROUP = "training"
 CODE_VERSION = "1"
@@ -42,17 +43,18 @@ def model_asset_name(algorithm: str) -> str:
 
 def training_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     """One model asset an algorithm, market x cutoff day."""
-    sets = TrainingSets(partitions.settings, DEFAULT_FEATURES)
-    return [_model_asset(name, partitions, sets) for name in ALGORITHMS]
+    sets = {features: TrainingSets(partitions.settings, features) for features in map(features_of, ALGORITHMS)}
+    return [_model_asset(name, partitions, sets[features_of(name)]) for name in ALGORITHMS]
 
 
 def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.AssetsDefinition:
     settings = partitions.settings
+    source = source_table(features_of(name)).name
 
     @dg.asset(
         name=model_asset_name(name),
         deps=[
-            dg.AssetDep(group.asset("indicators"), partition_mapping=partitions.training_window(group))
+            dg.AssetDep(group.asset(source), partition_mapping=partitions.training_window(group))
             for group in partitions.groups
         ],
         partitions_def=partitions.models,
@@ -76,6 +78,7 @@ def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.As
         keys = context.partition_key.keys_by_dimension
         market, cutoff = keys["market"], day_start(parse_day(keys["cutoff"]))
         currencies = settings.currencies if market == POOLED_MARKET else (market,)
+        require_trainable(name, currencies)
         training_set = sets.read(store, currencies, market, cutoff)
         training = describe(name, market, cutoff, training_set, settings, tags=_tags(context, training_set))
         version = registry.find(market, name, cutoff, training.fingerprint)
@@ -132,7 +135,8 @@ def train(
 ) -> dg.MaterializeResult:
     """Tune, fit, register; the metadata shows what came of it."""
     algorithm = ALGORITHMS[training.algorithm]
-    samples = evenly(training_set.samples, settings.max_tuning_rows)
+    rows = evenly(len(training_set.samples), settings.max_tuning_rows)
+    samples, target = training_set.samples.take(rows), training_set.target[rows]
     folds = [(fold.train, fold.test) for fold in walk_forward(samples.time, folds=settings.folds, horizon=HORIZON)]
     with registry.training_run(training) as run:
 
@@ -140,12 +144,13 @@ def train(
             run.log_trial(trial)
             progress.advance("tune", steps=1, note=training.algorithm)
 
-        tuned = tune(
-            algorithm, samples.X, samples.y, folds, trials=settings.trials, seed=settings.seed, on_trial=on_trial
+        tuned = tune(algorithm, samples.X, target, folds, trials=settings.trials, seed=settings.seed, on_trial=on_trial)
+        rows = evenly(len(training_set.samples), settings.max_training_rows)
+        final = training_set.samples.take(rows)
+        model = algorithm.fit(
+            final.X, training_set.target[rows], params=tuned.best_params, seed=settings.seed, threads=FIT_THREADS
         )
-        final = evenly(training_set.samples, settings.max_training_rows)
-        model = algorithm.fit(final.X, final.y, params=tuned.best_params, seed=settings.seed, threads=FIT_THREADS)
-        residuals = out_of_fold_residuals(algorithm, samples, folds, tuned.best_params, settings.seed)
+        residuals = out_of_fold_residuals(algorithm, samples, target, folds, tuned.best_params, settings.seed)
         importance = model.importance(final.features)
         pictures = pictures_of(training, tuned, importance)
         version = run.finish(
@@ -154,7 +159,7 @@ def train(
             params=tuned.best_params,
             metrics={
                 "cv_mse": tuned.best_value,
-                "cv_mse_zero": float(np.mean(np.concatenate([samples.y[test] for _, test in folds]) ** 2)),
+                "cv_mse_zero": float(np.mean(np.concatenate([target[test] for _, test in folds]) ** 2)),
                 "training_rows": len(final),
             },
             plots=pictures,
@@ -177,6 +182,7 @@ def train(
 def out_of_fold_residuals(
     algorithm: Algorithm,
     samples: Samples,
+    target: np.ndarray,
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
     params: Params,
     seed: int,
@@ -184,7 +190,7 @@ def out_of_fold_residuals(
     """Realised minus predicted return of every fold's test rows, each by a model that never saw them."""
     parts = []
     for train_rows, test_rows in folds:
-        fitted = algorithm.fit(samples.X[train_rows], samples.y[train_rows], params=params, seed=seed)
+        fitted = algorithm.fit(samples.X[train_rows], target[train_rows], params=params, seed=seed)
         parts.append(samples.y[test_rows] - fitted.predict(samples.X[test_rows]))
     return np.concatenate(parts)
 
@@ -225,7 +231,7 @@ def _registered(version: RegisteredVersion, settings: Settings) -> dict[str, str
 def _tags(context: dg.AssetExecutionContext, training_set: TrainingSet) -> dict[str, str]:
     return {
         "git_commit": git_commit(),
-        STORE_VERSION: f"{INDICATORS.name}@{training_set.store_version}",
+        STORE_VERSION: training_set.store_version,
         "training_set_digest": training_set.digest,
         "dagster_run_id": context.run_id,
         "asset_key": context.asset_key.to_user_string(),

@@ -9,10 +9,13 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from cryptobot_assets.domain.features import Samples, lookback, make_samples
+from cryptobot_assets.domain.features import Samples, lookback
+from cryptobot_assets.domain.intervals import HOUR
+from cryptobot_assets.domain.relative import LONGEST_HOURS, is_relative, less_the_market
 from cryptobot_assets.errors import NotEnoughHistory
 from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage.store import INDICATORS, Store
+from cryptobot_assets.storage.samples import SampleReader, source_table
+from cryptobot_assets.storage.store import Store
 
 FEWEST_ROWS = 100
 
@@ -23,12 +26,14 @@ class TrainingSet:
 
     Attributes:
         samples: sorted by time; every label finite and known at or before the cutoff.
+        target: what a model learns of each row: its label, or its label less the market's.
         dropped: rows in the range that lack a feature.
-        store_version: of `indicators` when read; the same version gives the same rows again.
+        store_version: table and version read; the same version gives the same rows again.
         digest: SHA-256 of features and labels.
     """
 
     samples: Samples
+    target: np.ndarray
     dropped: int
     store_version: str
     digest: str
@@ -48,38 +53,37 @@ class TrainingSets:
         Raises:
             NotEnoughHistory: fewer than `FEWEST_ROWS` complete rows are known by then.
         """
-        key = (market, cutoff, store.version(INDICATORS))
+        key = (market, cutoff, store.version(source_table(self._features)))
         if self._kept is None or self._kept[0] != key:
             self._kept = (key, self._read(store, currencies, cutoff, key[2]))
         made = self._kept[1]
         if len(made.samples) < FEWEST_ROWS:
             raise NotEnoughHistory(
                 f"market {market} has {len(made.samples)} complete rows with known labels before {cutoff:%Y-%m-%d} "
-                f"({made.dropped} lack a feature): ingest at least {lookback(self._features).days + 7} days before it"
+                f"({made.dropped} lack a feature): ingest at least {self._days_needed} days before it"
             )
         return made
 
+    @property
+    def _days_needed(self) -> int:
+        hours = LONGEST_HOURS if is_relative(self._features) else lookback(self._features) // HOUR
+        return hours // 24 + 7
+
     def _read(self, store: Store, currencies: Sequence[str], cutoff: datetime, version: str) -> TrainingSet:
         settings = self._settings
-        start = cutoff - timedelta(days=settings.train_days)
-        stored = [name for name in self._features if name in INDICATORS.schema]
-        frame = store.read(
-            INDICATORS,
-            start=start - lookback(self._features),
-            end=cutoff,
-            columns=list(dict.fromkeys(["currency", "time", "close", *stored])),
-            currency=list(currencies),
-        )
-        samples = make_samples(
-            frame,
-            features=self._features,
-            interval=settings.interval,
-            start=start,
-            end=cutoff,
+        reader = SampleReader(store, settings.interval, currencies)
+        samples = reader.read(
+            self._features,
+            currencies,
+            cutoff - timedelta(days=settings.train_days),
+            cutoff,
+            known_until=cutoff,
             stride_minutes=settings.train_stride_minutes,
         )
         samples = samples.take(np.isfinite(samples.y))
-        return TrainingSet(samples, samples.dropped, version, _digest(samples))
+        target = less_the_market(samples) if is_relative(self._features) else samples.y
+        read = f"{source_table(self._features).name}@{version}"
+        return TrainingSet(samples, target, samples.dropped, read, _digest(samples))
 
 
 def _digest(samples: Samples) -> str:
@@ -89,12 +93,12 @@ def _digest(samples: Samples) -> str:
     return digest.hexdigest()
 
 
-def evenly(samples: Samples, most: int) -> Samples:
-    """At most `most` rows, spread evenly over time and currencies.
+def evenly(rows: int, most: int) -> np.ndarray:
+    """Positions of at most `most` of so many rows, spread evenly over time and currencies.
 
     They are drawn with a fixed seed: a fixed step would fall in with the rows' order and keep one
     currency, or one hour of the day, for months on end.
     """
-    if len(samples) <= most:
-        return samples
-    return samples.take(np.sort(np.random.default_rng(0).choice(len(samples), most, replace=False)))
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))

@@ -12,8 +12,9 @@ from cryptobot_assets.automation.records import ASSET_JOB, CRASH_RETRIES, newest
 from cryptobot_assets.domain.indicators import LOOKBACK
 from cryptobot_assets.domain.intervals import DAY, day_start, parse_day
 from cryptobot_assets.domain.labels import HORIZON
-from cryptobot_assets.models.algorithms import ALGORITHMS
+from cryptobot_assets.models.algorithms import ALGORITHMS, usable_algorithms
 from cryptobot_assets.partitions import POOLED_MARKET, Partitions, model_key
+from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.store import INDICATORS, Store
 
 EVALUATION = ("evaluation_report", "pool_value", "champion_model")
@@ -58,7 +59,6 @@ def _evaluation_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
 
 def _training_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
     settings = partitions.settings
-    models = [model_asset_name(name) for name in settings.algorithms or ALGORITHMS if name in ALGORITHMS]
 
     @dg.schedule(
         name="training_schedule",
@@ -76,7 +76,7 @@ def _training_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
         trained = trained_markets(context.instance)
         spans = store.spans(INDICATORS)
         asked = [
-            _request(models, tick, model_key(market, cutoff))
+            _request(models_of(market, settings), tick, model_key(market, cutoff))
             for market in partitions.markets
             if (market == POOLED_MARKET or market in trained)
             and cutoff not in trained.get(market, set())
@@ -88,6 +88,12 @@ def _training_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
         )
 
     return training
+
+
+def models_of(market: str, settings: Settings) -> list[str]:
+    """Model assets to train for a market: of the algorithms asked for, those that its currencies can train."""
+    usable = usable_algorithms(len(settings.currencies) if market == POOLED_MARKET else 1)
+    return [model_asset_name(name) for name in settings.algorithms or usable if name in usable]
 
 
 def _request(assets: Sequence[str], tick: datetime, key: str) -> dg.RunRequest:

@@ -29,7 +29,7 @@ from cryptobot_assets.deployment import Deployment, open_deployment
 from cryptobot_assets.domain.intervals import DAY, day_start, interval_delta
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.home import HomeLock
-from cryptobot_assets.models.algorithms import ALGORITHMS
+from cryptobot_assets.models.algorithms import ALGORITHMS, usable_algorithms
 from cryptobot_assets.partitions import POOLED_MARKET, model_key
 from cryptobot_assets.processes import Supervisor
 from cryptobot_assets.profile import HomeProfile, read_profile, write_profile
@@ -189,11 +189,15 @@ def train_models(deployment: Deployment, cutoffs: Sequence[datetime], timings: T
 
 
 def chosen_algorithms(settings: Settings) -> tuple[str, ...]:
-    """The algorithms asked for, all when none was named; raises `UsageError` on an unknown one."""
+    """The algorithms asked for, all that the currencies can train when none was named.
+
+    Raises:
+        UsageError: one is unknown.
+    """
     unknown = [name for name in settings.algorithms if name not in ALGORITHMS]
     if unknown:
         raise UsageError(f"unknown algorithms {', '.join(unknown)}: choose among {', '.join(ALGORITHMS)}")
-    return settings.algorithms or tuple(ALGORITHMS)
+    return settings.algorithms or usable_algorithms(len(settings.currencies))
 
 
 def evaluate(deployment: Deployment, first_cutoff: datetime, live: LiveMarket, timings: Timings) -> None:

@@ -66,7 +66,18 @@ def clip_gaps(gaps: pl.DataFrame, start: datetime | None, end: datetime | None, 
 
 
 def splice_gaps(held: pl.DataFrame, gaps: pl.DataFrame, start: datetime, end: datetime, interval: str) -> pl.DataFrame:
-    """`held` with what it says of [start, end) replaced by `gaps`; a row that reaches over a border is cut there."""
+    """`held` with what it says of [start, end) replaced by `gaps`.
+
+    Runs that touch and are of one kind are one row, so that the same gaps are the same rows in
+    whatever pieces they were found.
+    """
     before, after = clip_gaps(held, None, start, interval), clip_gaps(held, end, None, interval)
     columns = [pl.col(name).cast(kind) for name, kind in held.schema.items()]
-    return pl.concat([before, gaps.select(columns), after.select(columns)]).sort("currency", "time")
+    ordered = pl.concat([before, gaps.select(columns), after.select(columns)]).sort("currency", "time")
+    goes_on = (pl.col("time") == pl.col("end").shift(1)) & pl.col("kind").eq_missing(pl.col("kind").shift(1))
+    return (
+        ordered.with_columns(run=(~goes_on.fill_null(False)).cum_sum().over("currency"))
+        .group_by("currency", "run", maintain_order=True)
+        .agg(pl.col("time").first(), pl.col("end").last(), pl.col("missing").sum(), pl.col("kind").first())
+        .select(held.columns)
+    )

@@ -17,10 +17,12 @@ from cryptobot_assets.exchange.clock import Clock
 from cryptobot_assets.exchange.directory import Directory
 from cryptobot_assets.exchange.faults import (
     CHECKSUM_MODE,
+    LACKING_MODES,
     ROW_MODES,
     STATUS_BODIES,
     FaultDraws,
     FaultPlan,
+    LeftOut,
     spoil_checksum,
     spoil_rows,
     spoil_text,
@@ -67,6 +69,7 @@ class Exchange:
         self._clock = clock
         self._limiter = limiter
         self._faults = FaultDraws(faults)
+        self._left_out = LeftOut()
         self._pages = Pages(market)
         self._archives = Archives(market, folder=archive_folder)
         self._directory = Directory(market)
@@ -114,7 +117,11 @@ class Exchange:
         if mode == "malformed":
             response.body = spoil_text(response.body)
         if mode in ROW_MODES and request.path == "/api/v3/klines":
-            response.body = spoil_rows(mode, response.body, draw)
+            spoiled = spoil_rows(mode, response.body, draw)
+            if mode in LACKING_MODES:
+                series = f"{request.query['symbol']} {request.query['interval']}"
+                spoiled = self._left_out.once(series, response.body, spoiled)
+            response.body = spoiled
         if mode == CHECKSUM_MODE and request.path.endswith(".CHECKSUM"):
             response.body = spoil_checksum(response.body)
         return response

@@ -90,19 +90,20 @@ def short(rows: Rows, draw: random.Random) -> Rows:
 
 
 def lost(rows: Rows, draw: random.Random) -> Rows:
-    """Some neighbouring rows are missing, the first or the last ones perhaps."""
+    """Some neighbouring rows are missing, the first or the last ones perhaps; each row once, see `LeftOut`."""
     first, last = sorted((draw.randrange(len(rows)), draw.randrange(len(rows))))
     return [*rows[:first], *rows[last + 1 :]]
 
 
 def empty(rows: Rows, draw: random.Random) -> Rows:
-    """No row comes."""
+    """No row comes, but those that were missing before."""
     return []
 
 
 ROW_MODES: dict[str, Callable[[Rows, random.Random], Rows]] = {
     mode.__name__: mode for mode in (duplicate, disorder, offgrid, inverted, nonfinite, short, lost, empty)
 }
+LACKING_MODES = ("lost", "empty")
 
 
 def known_modes() -> str:
@@ -190,6 +191,22 @@ class FaultDraws:
                 return mode, draw
             place -= chance
         return None, draw
+
+
+class LeftOut:
+    """Klines that an answer lacked: a server that lags behind the others has them when it is asked again."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, int]] = set()
+
+    def once(self, series: str, body: bytes, spoiled: bytes) -> bytes:
+        """The spoiled klines answer about `series`, with the rows of `body` that were left out before."""
+        whole: Rows = json.loads(body)
+        kept = {row[0] for row in json.loads(spoiled)}
+        gone = {(series, row[0]) for row in whole if row[0] not in kept} - self._known
+        self._known |= gone
+        rows = [row for row in whole if (series, row[0]) not in gone]
+        return json.dumps(rows, separators=(",", ":")).encode()
 
 
 def spoil_rows(mode: str, body: bytes, draw: random.Random) -> bytes:

@@ -1,13 +1,20 @@
-"""The eight algorithms by name; their libraries are imported on first use, not here."""
+"""The algorithms by name, and what each reads; their libraries are imported on first use, not here.
+
+Eight read the default features of one currency's own past. `relativeridge` ranks the currencies of
+an hour against each other and predicts what each gains on their mean; of the market itself it
+predicts nothing, so that its figure stands for the return too.
+"""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from cryptobot_assets.domain.features import DEFAULT_FEATURES
+from cryptobot_assets.domain.relative import FEWEST_CURRENCIES, RELATIVE_FEATURES
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.models.base import Algorithm, FittedModel, Params, SearchTrial, Space
 
@@ -56,11 +63,33 @@ ALGORITHMS: dict[str, Algorithm] = {
     "bayesianridge": LazyAlgorithm("bayesianridge", "linear"),
     "elasticnet": LazyAlgorithm("elasticnet", "linear"),
     "huber": LazyAlgorithm("huber", "linear"),
+    "relativeridge": LazyAlgorithm("relativeridge", "linear"),
 }
+RELATIVE = frozenset({"relativeridge"})
+"""Algorithms that read relative features and learn returns less the market's."""
+
+
+def features_of(algorithm: str) -> tuple[str, ...]:
+    """The features an algorithm reads."""
+    return RELATIVE_FEATURES if algorithm in RELATIVE else DEFAULT_FEATURES
+
+
+def usable_algorithms(currencies: int) -> tuple[str, ...]:
+    """Every algorithm that a market of so many currencies can train."""
+    return tuple(name for name in ALGORITHMS if name not in RELATIVE or currencies >= FEWEST_CURRENCIES)
+
+
+def require_trainable(algorithm: str, currencies: Sequence[str]) -> None:
+    """Raises `UsageError` when an algorithm cannot be trained on these currencies."""
+    if algorithm not in usable_algorithms(len(currencies)):
+        raise UsageError(
+            f"{algorithm} ranks currencies against each other: train it on market ALL of at least "
+            f"{FEWEST_CURRENCIES} currencies, not on {', '.join(currencies)}"
+        )
 
 
 def require_algorithms(names: Iterable[str]) -> tuple[str, ...]:
-    """`names` in order without repeats, all eight when there are none; raises `UsageError`.
+    """`names` in order without repeats, all when there are none; raises `UsageError`.
 
     >>> require_algorithms(["ridge", "huber", "ridge"])
     ('ridge', 'huber')

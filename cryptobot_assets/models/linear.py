@@ -1,4 +1,4 @@
-"""The six linear algorithms: scikit-learn estimators behind a scaler, saved as ONNX.
+"""The linear algorithms: scikit-learn estimators behind a scaler, saved as ONNX.
 
 Labels are daily returns with a deviation near 0.03, on which penalties of the usual size would
 erase everything: `fit` standardises features and label with the training rows' mean and
@@ -128,14 +128,19 @@ LASSO_ALPHA = Range(1e-4, 0.2, default=5e-3, log=True)
 RIDGE_PENALTY = Range(1e-3, 1e3, default=0.3, log=True)
 """Ridge penalty per training row, so that it carries over from a fold to the final fit."""
 
+RELATIVE_PENALTY = Range(1e-2, 10.0, default=0.1, log=True)
+"""The same for ranks, whose effects are weak but many rows deep."""
+
+
+def _ridge(params: Params, rows: int) -> RegressorMixin:
+    return Ridge(alpha=params["penalty"] * rows, fit_intercept=False)
+
+
 LINEAR: dict[str, LinearAlgorithm] = {
     algorithm.name: algorithm
     for algorithm in (
-        LinearAlgorithm(
-            "ridge",
-            {"penalty": RIDGE_PENALTY},
-            _least_squares(lambda p, rows: Ridge(alpha=p["penalty"] * rows, fit_intercept=False)),
-        ),
+        LinearAlgorithm("ridge", {"penalty": RIDGE_PENALTY}, _least_squares(_ridge)),
+        LinearAlgorithm("relativeridge", {"penalty": RELATIVE_PENALTY}, _least_squares(_ridge)),
         LinearAlgorithm(
             "lasso",
             {"alpha": LASSO_ALPHA},

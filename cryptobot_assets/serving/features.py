@@ -22,11 +22,12 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.features import Samples, lag_hours, make_samples
+from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.intervals import DAY, HOUR, interval_delta
 from cryptobot_assets.errors import StoreError, UnknownCurrency
 from cryptobot_assets.serving.replies import bad_request, iso, unavailable
 from cryptobot_assets.serving.spans import SpanReader
+from cryptobot_assets.storage.samples import SampleReader
 from cryptobot_assets.storage.store import INDICATORS, Store
 
 CHECK_SECONDS = 1.0
@@ -94,17 +95,20 @@ class StoreFeatureSource:
         *,
         interval: str,
         expected: Sequence[str] = (),
+        universe: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._interval = interval
         self._step = interval_delta(interval)
         self._expected = tuple(expected)
+        self._universe = tuple(universe)
         self._clock = clock
         self._lock = threading.RLock()
         self._checked = -CHECK_SECONDS
         self._version: str | None = None
         self._spans = SpanReader(store, clock)
+        self._reader = self._make_reader()
         self._rows: dict[tuple[str, Features], FeatureRow] = {}
         self._sections: dict[tuple[Features, tuple[str, ...] | None], CrossSection] = {}
 
@@ -144,6 +148,7 @@ class StoreFeatureSource:
             if version != self._version:
                 self._spans.refresh()
                 self._rows, self._sections, self._version = {}, {}, version
+                self._reader = self._make_reader()
         except StoreError as error:
             if self._version is None:
                 raise
@@ -210,21 +215,12 @@ class StoreFeatureSource:
 
     def _samples(self, currency: str, features: Features, first: datetime, last: datetime) -> Samples:
         """Complete rows with time in [first, last]."""
-        stored = [name for name in features if lag_hours(name) is None and name != "close"]
-        frame = self._store.read(
-            INDICATORS,
-            start=first - _history(features),
-            end=last + self._step,
-            columns=["currency", "time", "close", *stored],
-            currency=currency,
-        )
-        return make_samples(frame, features=features, interval=self._interval, start=first, end=last + self._step)
+        return self._reader.read(features, (currency,), first, last + self._step, known_until=last + self._step)
+
+    def _make_reader(self) -> SampleReader:
+        """Ranks are among the universe; without one, among all that is stored."""
+        return SampleReader(self._store, self._interval, self._universe or sorted(self._spans.spans))
 
     def _row(self, samples: Samples, index: int) -> FeatureRow:
         moment = pl.Series(samples.time[index : index + 1]).dt.replace_time_zone("UTC")[0]
         return FeatureRow(str(samples.currency[index]), moment, moment + self._step, samples.X[index])
-
-
-def _history(features: Features) -> timedelta:
-    """How far before a row the closes of its lags reach."""
-    return max(((lag_hours(name) or 0) * HOUR for name in features), default=timedelta(0))

@@ -27,7 +27,10 @@ def open_desk() -> Desk:
         lambda: _open_models(settings), ModelCache(settings.home / CACHE_FOLDER), market=settings.service_market
     )
     expected = {*settings.currencies, settings.service_market} - {"all", POOLED_MARKET}
-    source = StoreFeatureSource(open_store(settings), interval=settings.interval, expected=sorted(expected))
+    universe = () if "all" in settings.currencies else settings.currencies
+    source = StoreFeatureSource(
+        open_store(settings), interval=settings.interval, expected=sorted(expected), universe=universe
+    )
     catalogue.start()
 
     def close() -> None:

@@ -33,7 +33,13 @@ WEIGHTS = {"/api/v3/klines": 2, "/api/v3/exchangeInfo": 20, "/api/v3/time": 1}
 PAGE_TRIES = 3
 """How often a page is asked for whose rows cannot be believed."""
 
+ASKED_FOR_NOTHING = 2
+"""How often the exchange must say that it has no kline before that is believed."""
+
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+DATE_GRAIN = timedelta(milliseconds=999)
+"""How much later than its `Date`, which counts whole seconds, an answer may have been given."""
+
 CLOCKS_APART = timedelta(seconds=2)
 
 _LOG = logging.getLogger(__name__)
@@ -127,7 +133,7 @@ class Exchange:
             return shown
         if shown - dated > CLOCKS_APART:
             _LOG.warning("%s shows %s in an answer of %s: the earlier is believed", self.url, shown, dated)
-        return min(shown, dated + timedelta(seconds=1))
+        return min(shown, dated + DATE_GRAIN)
 
     def last_finished(self, interval: str) -> datetime:
         """First open time that is not finished yet: klines before it may be stored."""
@@ -142,10 +148,13 @@ class Exchange:
         return [Symbol(one.symbol, one.baseAsset, one.quoteAsset, one.status == "TRADING") for one in answer.symbols]
 
     def first_time(self, currency: str, interval: str) -> datetime | None:
-        """Open time of the first kline ever: when trading began."""
+        """Open time of the first kline ever: when trading began; None only when the exchange says so twice."""
         self._know_limit(currency)
-        page = self._page(currency, interval, BEGINNING, limit=1)
-        return None if page.is_empty() else page["time"][0]
+        for _ in range(ASKED_FOR_NOTHING):
+            page = self._page(currency, interval, BEGINNING, limit=1)
+            if page.height:
+                return page["time"][0]
+        return None
 
     def klines(self, currency: str, interval: str, start: datetime, end: datetime) -> Iterator[pl.DataFrame]:
         """Finished klines with time in [start, end), a page of up to 1,000 at a time, in order.
@@ -161,10 +170,11 @@ class Exchange:
         self._know_limit(currency)
         stop = min(end, self.last_finished(interval))
         while start < stop:
-            page = self._page(currency, interval, start, stop)
-            if page.is_empty():
+            for _ in range(ASKED_FOR_NOTHING):
                 page = self._page(currency, interval, start, stop)
-            if page.is_empty():
+                if page.height:
+                    break
+            else:
                 return
             yield self._completed(page, currency, interval, start)
             start = page["time"][-1] + interval_delta(interval)

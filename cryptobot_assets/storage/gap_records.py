@@ -1,4 +1,4 @@
-"""The table of gaps, rewritten a span at a time; a row that reaches over the span's border is cut there."""
+"""The table of gaps, rewritten a span at a time, together with the rows that reach over its borders or touch them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ import polars as pl
 
 from cryptobot_assets.domain.gaps import clip_gaps, splice_gaps
 from cryptobot_assets.domain.intervals import interval_delta
+from cryptobot_assets.errors import Overtaken
 from cryptobot_assets.storage.store import GAPS, Store
+
+OVERTAKINGS = 20
+"""How often somebody else may write gaps first; a write takes some hundredths of a second."""
 
 
 def read_gaps(
@@ -31,15 +35,34 @@ def rewrite_gaps(
 ) -> None:
     """Put what `remake` makes of the recorded gaps of [start, end) in their place; one atomic write, or none.
 
-    Of one currency, or of all: then nobody else should write gaps of that time meanwhile; whoever
-    does is overwritten, and put right when the ledger looks again.
+    Of one currency, or of all. When somebody else writes gaps meanwhile, it is made again of those.
+
+    Raises:
+        StoreError: others kept writing.
     """
-    named = {} if currency is None else {"currency": currency}
-    after = end + interval_delta(interval)  # a row cut at the end goes on there
+    for attempt in range(OVERTAKINGS):
+        try:
+            return _rewrite(store, start, end, interval, remake, {} if currency is None else {"currency": currency})
+        except Overtaken:
+            if attempt == OVERTAKINGS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _rewrite(
+    store: Store,
+    start: datetime,
+    end: datetime,
+    interval: str,
+    remake: Callable[[pl.DataFrame], pl.DataFrame],
+    named: dict[str, str],
+) -> None:
+    version = store.version(GAPS)
+    after = end + interval_delta(interval)  # what begins at the end may go on from inside
     held = store.read(GAPS, end=after, **named)
     inside = clip_gaps(held, start, end, interval)
     spliced = splice_gaps(held, remake(inside), start, end, interval)
-    begin = min([start, *held.filter(pl.col("end") > start)["time"]])
+    begin = min([start, *held.filter(pl.col("end") >= start)["time"]])
     touched = pl.col("time").is_between(begin, after, closed="left")
     if not held.filter(touched).equals(spliced.filter(touched)):
-        store.replace(GAPS, spliced.filter(touched), start=begin, end=after, **named)
+        store.replace(GAPS, spliced.filter(touched), start=begin, end=after, since=version, **named)

@@ -18,14 +18,14 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, Field, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from cryptobot_assets.errors import StoreError
+from cryptobot_assets.errors import Overtaken, StoreError
 from cryptobot_assets.storage import lake_upkeep, sql
 from cryptobot_assets.storage.lake_files import known_spans, layout
 from cryptobot_assets.storage.lake_snapshot import TableSnapshot, snapshot
 from cryptobot_assets.storage.room import MAKE_ROOM, is_full
 from cryptobot_assets.storage.rules import broken_rules, require_rows, told
 from cryptobot_assets.storage.s3 import is_s3
-from cryptobot_assets.storage.store import Table
+from cryptobot_assets.storage.store import NO_VERSION, Table
 
 COMMIT_RETRIES = 10
 SPARE_BYTES = 2**20
@@ -68,12 +68,19 @@ class Lake:
         return (rows.sort(order) if order else rows).select(chosen).collect()
 
     def replace(
-        self, table: Table, rows: pl.DataFrame, *, start: datetime | None, end: datetime | None, **equal: str
+        self,
+        table: Table,
+        rows: pl.DataFrame,
+        *,
+        start: datetime | None,
+        end: datetime | None,
+        since: str | None = None,
+        **equal: str,
     ) -> int:
         """See `Store.replace`."""
         rows = require_rows(table, rows, start, end, equal)
         for attempt in range(COMMIT_RETRIES):
-            delta = self._ensure(table)
+            delta = self._ensure(table) if since is None else self._as_of(table, since)
             self._require_room(rows)
             try:
                 write_deltalake(
@@ -87,6 +94,8 @@ class Lake:
                 return rows.height
             except CommitFailedError as error:
                 self._opened.pop(table.name, None)
+                if since is not None:
+                    raise Overtaken(f"table {table.name}: somebody else wrote these rows; run it again") from error
                 if attempt == COMMIT_RETRIES - 1:
                     raise StoreError(f"table {table.name}: other writers kept winning; run it again") from error
                 time.sleep(0.05 * 2**attempt)
@@ -97,7 +106,7 @@ class Lake:
     def version(self, table: Table) -> str:
         """See `Store.version`: the Delta version, readable again by time travel."""
         delta = self._existing(table)
-        return "none" if delta is None else str(delta.version())
+        return NO_VERSION if delta is None else str(delta.version())
 
     def query(self, statement: str) -> pl.DataFrame:
         """See `Store.query`."""
@@ -193,6 +202,15 @@ class Lake:
                     raise self._no_room(told(error)) from error
                 raise StoreError(f"cannot create {table.name} at {self._url}: {told(error)}") from error
         raise StoreError(f"table {table.name}: other writers kept winning; run it again")
+
+    def _as_of(self, table: Table, version: str) -> DeltaTable:
+        """The table at a version: Delta refuses a write made of it when another has come in between."""
+        delta = self._ensure(table)
+        if version != NO_VERSION:
+            return DeltaTable(f"{self._url}/{table.name}", version=int(version), storage_options=self._options)
+        if delta.file_uris():
+            raise Overtaken(f"table {table.name}: somebody else wrote its first rows; run it again")
+        return delta
 
     def _create(self, table: Table) -> DeltaTable:
         address = f"{self._url}/{table.name}"

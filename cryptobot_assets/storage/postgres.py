@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 from adbc_driver_manager import Error
 
-from cryptobot_assets.errors import StoreError
+from cryptobot_assets.errors import Overtaken, StoreError
 from cryptobot_assets.storage import sql
 from cryptobot_assets.storage.postgres_address import parse_address
 from cryptobot_assets.storage.postgres_connection import (
@@ -31,7 +31,7 @@ from cryptobot_assets.storage.postgres_connection import (
 )
 from cryptobot_assets.storage.postgres_scan import PostgresScans
 from cryptobot_assets.storage.rules import broken_rules, require_rows
-from cryptobot_assets.storage.store import INDICATORS, Table
+from cryptobot_assets.storage.store import INDICATORS, NO_VERSION, Table
 
 REVISION = "0003"
 """The newest migration, which this code reads and writes."""
@@ -70,13 +70,20 @@ class PostgresStore:
         return rows.sort(table.key).select(chosen)
 
     def replace(
-        self, table: Table, rows: pl.DataFrame, *, start: datetime | None, end: datetime | None, **equal: str
+        self,
+        table: Table,
+        rows: pl.DataFrame,
+        *,
+        start: datetime | None,
+        end: datetime | None,
+        since: str | None = None,
+        **equal: str,
     ) -> int:
         """See `Store.replace`. The version stays when nothing differs from what is held."""
         rows = require_rows(table, rows, start, end, equal)
         try:
             self._ensure(table, rows)
-            self._connections.run(lambda cursor: _replace(cursor, table, rows, start, end, equal), patient=True)
+            self._connections.run(lambda cursor: _replace(cursor, table, rows, start, end, equal, since), patient=True)
         except Error as error:
             reason = broken_rules(table, rows) if (error.sqlstate or "").startswith("23") else ""
             if reason:
@@ -86,14 +93,12 @@ class PostgresStore:
 
     def version(self, table: Table) -> str:
         """See `Store.version`: how many writes have changed the table."""
-        counted = f"SELECT sum(writes)::bigint FROM cryptobot_writes WHERE table_name = {text_literal(table.name)}"
         try:
-            writes = self._connections.run(lambda cursor: _value(cursor, counted))
+            return self._connections.run(lambda cursor: _version(cursor, table))
         except Error as error:
             if error.sqlstate == UNDEFINED_TABLE:
-                return "none"
+                return NO_VERSION
             raise self._failure(error) from error
-        return "none" if writes is None else str(writes)
 
     def query(self, statement: str) -> pl.DataFrame:
         """See `Store.query`. All tables are read as of one instant."""
@@ -213,11 +218,24 @@ def _fetch(cursor: Cursor, table: Table, columns: list[str], where: str, known: 
     )
 
 
+def _version(cursor: Cursor, table: Table) -> str:
+    counted = f"SELECT sum(writes)::bigint FROM cryptobot_writes WHERE table_name = {text_literal(table.name)}"
+    return str(_value(cursor, counted) or NO_VERSION)
+
+
 def _replace(
-    cursor: Cursor, table: Table, rows: pl.DataFrame, start: datetime | None, end: datetime | None, equal: Equal
+    cursor: Cursor,
+    table: Table,
+    rows: pl.DataFrame,
+    start: datetime | None,
+    end: datetime | None,
+    equal: Equal,
+    since: str | None,
 ) -> None:
     part = equal.get(table.partition_by[0], "") if table.partition_by else ""
     _lock(cursor, table, part)
+    if since is not None and since != _version(cursor, table):
+        raise Overtaken(f"table {table.name}: somebody else wrote to it; run it again")
     held = _fetch(cursor, table, list(table.schema), condition(table, start, end, equal), equal)
     if held.sort(table.key).equals(rows):
         return

@@ -137,6 +137,10 @@ TABLES: dict[str, Table] = {table.name: table for table in (KLINES, INDICATORS, 
 """What people ask and copy; `EXCHANGE_CLIENTS` is the platform's own business."""
 
 
+NO_VERSION = "none"
+"""Version of a table that nobody has written to."""
+
+
 class Store(Protocol):
     """The contract every store passes the same suite for."""
 
@@ -155,11 +159,22 @@ class Store(Protocol):
         """
 
     def replace(
-        self, table: Table, rows: pl.DataFrame, *, start: datetime | None, end: datetime | None, **equal: str
+        self,
+        table: Table,
+        rows: pl.DataFrame,
+        *,
+        start: datetime | None,
+        end: datetime | None,
+        since: str | None = None,
+        **equal: str,
     ) -> int:
         """Make `rows` the only rows of the span, atomically; returns how many were written.
 
+        Args:
+            since: the table's version before the span was read to make these rows of it.
+
         Raises:
+            Overtaken: somebody has written to the span after `since`, or may have.
             StoreError: a row breaks the table's rules, lies outside the span, or repeats a key;
                 what was stored before is untouched.
         """

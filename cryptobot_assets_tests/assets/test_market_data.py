@@ -21,7 +21,7 @@ from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.exchange import Exchange
 from cryptobot_assets.storage.history import History
 from cryptobot_assets.storage.lake import Lake
-from cryptobot_assets.storage.store import GAPS, KLINES
+from cryptobot_assets.storage.store import GAPS, KLINES, Table
 from cryptobot_assets_tests.exchange.markets import HOUR_MS, START_MS, make_market, make_series
 from cryptobot_assets_tests.factories import START, hours_after, make_klines
 
@@ -110,7 +110,7 @@ def test_ingesting_a_day_of_a_long_gap_again_tells_it_once_and_keeps_its_reason(
     lake.replace(GAPS, halted, start=None, end=None)
     second = Span("BTCUSDT", START + DAY, START + 2 * DAY)
     ingest(second, FakeExchange(make_klines(10), hours_after(72)), lake)
-    assert kinds_of(lake) == [(10, 24, "halt"), (24, 48, "halt"), (48, 72, "halt")]
+    assert kinds_of(lake) == [(10, 72, "halt")]
     ingest(second, FakeExchange(make_klines(48, gaps=[(hours_after(30), hours_after(31))]), hours_after(72)), lake)
     assert kinds_of(lake) == [(10, 24, "halt"), (30, 31, "halt"), (48, 72, "halt")]
     ingest(DAYS, FakeExchange(make_klines(60), hours_after(72)), lake)
@@ -132,6 +132,35 @@ def test_a_gap_filled_later_is_a_gap_no_more(lake: Lake) -> None:
     ingest(DAYS, FakeExchange(whole, hours_after(72)), lake)
     assert gaps_of(lake) == []
     assert lake.read(KLINES).equals(whole)
+
+
+def test_who_fetched_before_undoes_nothing_of_who_fetched_later(lake: Lake) -> None:
+    """The later one stores first, in the midst of a gap that goes on."""
+    exchange = FakeExchange(make_klines(72, gaps=[(hours_after(30), hours_after(60))]), hours_after(40))
+    [early] = History(exchange).fetch([DAYS], "1h", Silent())
+    ingest(DAYS, FakeExchange(exchange.rows, hours_after(70)), lake)
+    rows, gaps = lake.read(KLINES), kinds_of(lake)
+    store_klines(early, "1h", lake)
+    assert lake.read(KLINES).equals(rows)
+    assert kinds_of(lake) == gaps == [(30, 60, None)]
+
+
+def test_gaps_written_in_between_are_kept(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run stores its gaps after this one has read them, and before it writes."""
+    exchange = FakeExchange(make_klines(72, gaps=[(hours_after(30), hours_after(60))]), hours_after(40))
+    [early] = History(exchange).fetch([DAYS], "1h", Silent())
+    read, other = lake.read, Lake(lake._url)
+
+    def read_and_wait(table: Table, **which: object) -> pl.DataFrame:
+        rows = read(table, **which)
+        monkeypatch.setattr(lake, "read", read)
+        ingest(DAYS, FakeExchange(exchange.rows, hours_after(70)), other)
+        return rows
+
+    monkeypatch.setattr(lake, "read", read_and_wait)
+    store_klines(early, "1h", lake)
+    assert lake.read is read
+    assert kinds_of(lake) == [(30, 60, None)]
 
 
 def test_other_currencies_and_days_are_left_alone(lake: Lake) -> None:

@@ -20,6 +20,7 @@ from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.partitions import Span
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry_records import RegisteredVersion
+from cryptobot_assets.storage.samples import SampleReader
 from cryptobot_assets.storage.store import INDICATORS, PREDICTIONS
 from cryptobot_assets_tests.contracts.store_contract import make_rows
 from cryptobot_assets_tests.factories import START, hours_after
@@ -39,6 +40,10 @@ class Scorer:
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         return self.number + X[:, 0]
+
+
+def reader(lake: Lake) -> SampleReader:
+    return SampleReader(lake, "1h", ("BTCUSDT",))
 
 
 def make_version(
@@ -71,7 +76,7 @@ def lineup() -> Lineup:
 
 
 def test_each_row_is_scored_by_the_version_in_force(lake: Lake, lineup: Lineup) -> None:
-    times = predict_block(lineup, "ALL", BLOCK, "1h", lake)
+    times = predict_block(lineup, "ALL", BLOCK, reader(lake), lake)
     rows = lake.read(PREDICTIONS).sort("time")
     assert times.sort().to_list() == rows["time"].to_list()
     assert rows["time"].min() == FIRST
@@ -83,13 +88,13 @@ def test_each_row_is_scored_by_the_version_in_force(lake: Lake, lineup: Lineup) 
 
 
 def test_a_row_that_lacks_a_feature_is_absent(lake: Lake, lineup: Lineup) -> None:
-    predict_block(lineup, "ALL", BLOCK, "1h", lake)
+    predict_block(lineup, "ALL", BLOCK, reader(lake), lake)
     hours = {(time - START) // HOUR for time in lake.read(PREDICTIONS)["time"]}
     assert hours == set(range(4 * 24, HOURS)) - {200, 225}, "the gap itself, and the row whose lag reaches it"
 
 
 def test_predictions_and_outcomes_are_those_of_the_closes(lake: Lake, lineup: Lineup) -> None:
-    predict_block(lineup, "ALL", BLOCK, "1h", lake)
+    predict_block(lineup, "ALL", BLOCK, reader(lake), lake)
     closes = dict(lake.read(INDICATORS, columns=["time", "close"]).iter_rows())
     for row in lake.read(PREDICTIONS).iter_rows(named=True):
         time, close = row["time"], closes[row["time"]]
@@ -100,19 +105,19 @@ def test_predictions_and_outcomes_are_those_of_the_closes(lake: Lake, lineup: Li
 
 
 def test_blocks_give_what_the_whole_gives_and_again_changes_nothing(lake: Lake, lineup: Lineup) -> None:
-    predict_block(lineup, "ALL", BLOCK, "1h", lake)
+    predict_block(lineup, "ALL", BLOCK, reader(lake), lake)
     whole = lake.read(PREDICTIONS)
     for _ in range(2):
         for day in range(12):
             block = Span("BTCUSDT", START + day * DAY, START + (day + 1) * DAY)
-            predict_block(lineup, "ALL", block, "1h", lake)
+            predict_block(lineup, "ALL", block, reader(lake), lake)
     assert lake.read(PREDICTIONS).equals(whole)
 
 
 def test_a_newer_version_takes_over_from_its_cutoff_on(lake: Lake, lineup: Lineup) -> None:
-    predict_block({"ridge": lineup["ridge"][:1]}, "ALL", BLOCK, "1h", lake)
+    predict_block({"ridge": lineup["ridge"][:1]}, "ALL", BLOCK, reader(lake), lake)
     before = lake.read(PREDICTIONS)
-    predict_block(lineup, "ALL", BLOCK, "1h", lake)
+    predict_block(lineup, "ALL", BLOCK, reader(lake), lake)
     after = lake.read(PREDICTIONS)
     assert after.height == before.height, "the older version's rows from there on are gone"
     assert after.filter(pl.col("time") < SECOND).equals(before.filter(pl.col("time") < SECOND))
@@ -120,7 +125,7 @@ def test_a_newer_version_takes_over_from_its_cutoff_on(lake: Lake, lineup: Lineu
 
 def test_algorithms_with_other_features_and_cutoffs_stand_side_by_side(lake: Lake, lineup: Lineup) -> None:
     lineup["lasso"] = [(make_version(1, SECOND, algorithm="lasso"), Scorer(30.0, ("close_lag_1h",)))]
-    predict_block(lineup, "ALL", BLOCK, "1h", lake)
+    predict_block(lineup, "ALL", BLOCK, reader(lake), lake)
     rows = lake.read(PREDICTIONS)
     assert rows.filter(algorithm="lasso")["time"].min() == SECOND
     assert rows.filter(algorithm="ridge")["time"].min() == FIRST
@@ -129,7 +134,7 @@ def test_algorithms_with_other_features_and_cutoffs_stand_side_by_side(lake: Lak
 
 def test_nothing_is_predicted_before_the_first_cutoff_or_without_models(lake: Lake, lineup: Lineup) -> None:
     for models in (lineup, {}):
-        assert predict_block(models, "ALL", Span("BTCUSDT", START, FIRST), "1h", lake).is_empty()
+        assert predict_block(models, "ALL", Span("BTCUSDT", START, FIRST), reader(lake), lake).is_empty()
     assert lake.read(PREDICTIONS).is_empty()
 
 

@@ -6,9 +6,10 @@ from datetime import date, timedelta
 
 import pytest
 
-from cryptobot_assets.automation.models import can_train, trained_markets
+from cryptobot_assets.automation.models import can_train, models_of, trained_markets
 from cryptobot_assets.domain.intervals import day_start
-from cryptobot_assets.models.algorithms import ALGORITHMS
+from cryptobot_assets.models.algorithms import ALGORITHMS, usable_algorithms
+from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.store import INDICATORS
 from cryptobot_assets_tests.automation.ticks import CURRENCIES, Platform, keys
 from cryptobot_assets_tests.factories import make_closes
@@ -38,11 +39,21 @@ def test_a_week_s_training_is_of_the_pooled_market_and_of_those_with_models(plat
     store_indicators(platform, days=60)
     (request,) = platform.tick("training_schedule", "2024-03-01T03:00")
     assert request.partition_key == "2024-03-01|ALL"
-    assert {key.to_user_string() for key in request.asset_selection} == {f"{name}_model" for name in ALGORITHMS}
+    wanted = {f"{name}_model" for name in usable_algorithms(len(CURRENCIES))}
+    assert {key.to_user_string() for key in request.asset_selection} == wanted
     platform.record("ridge_model", ["2024-02-01|BTCUSDT", "2024-03-01|ALL"])
     (request,) = platform.tick("training_schedule", "2024-03-01T15:00")
     assert request.partition_key == "2024-03-01|BTCUSDT"
     assert trained_markets(platform.instance) == {"BTCUSDT": {date(2024, 2, 1)}, "ALL": {date(2024, 3, 1)}}
+
+
+@pytest.mark.parametrize(("market", "currencies", "ranked"), [("ALL", 5, True), ("ALL", 4, False), ("AUSDT", 5, False)])
+def test_what_ranks_currencies_is_trained_where_there_are_several(market: str, currencies: int, ranked: bool):
+    names = ",".join(f"{letter}USDT" for letter in "ABCDE"[:currencies])
+    models = models_of(market, Settings.load(currencies=names))
+    assert ("relativeridge_model" in models) is ranked
+    assert len(models) == len(ALGORITHMS) - (not ranked)
+    assert models_of("AUSDT", Settings.load(currencies=names, algorithms="relativeridge,ridge")) == ["ridge_model"]
 
 
 def test_nothing_is_trained_without_history(platform: Platform) -> None:

@@ -19,7 +19,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from cryptobot_assets.domain.indicators import INDICATOR_SCHEMA
-from cryptobot_assets.errors import StoreError, UsageError
+from cryptobot_assets.errors import Overtaken, StoreError, UsageError
 from cryptobot_assets.storage.store import (
     COVERAGE,
     GAPS,
@@ -303,6 +303,30 @@ class StoreContract:
         store.replace(table, rows, start=START, end=END)
         assert store.maintain(table, history=timedelta(days=30), keep={store.version(table)})
         assert_frame_equal(store.read(table), rows.sort(table.key), check_exact=True)
+
+    # Rows made of what was read
+
+    @pytest.mark.parametrize("others", [make_rows(GAPS, seed=1).head(20), make_rows(GAPS).clear()])
+    def test_rows_made_of_what_has_changed_meanwhile_are_refused(
+        self, store: Store, address: str, others: pl.DataFrame
+    ):
+        rows = make_rows(GAPS)
+        store.replace(GAPS, rows, start=START, end=END, currency="BTCUSDT")
+        version = store.version(GAPS)
+        type(self).opener(address).replace(GAPS, others, start=START, end=END, currency="BTCUSDT")
+        with pytest.raises(Overtaken, match=r"^table gaps: .*run it again$"):
+            store.replace(GAPS, rows.head(3), start=START, end=END, since=version, currency="BTCUSDT")
+        assert_frame_equal(store.read(GAPS), others.sort(GAPS.key))
+        version = store.version(GAPS)
+        store.replace(GAPS, rows.head(3), start=START, end=END, since=version, currency="BTCUSDT")
+        assert_frame_equal(store.read(GAPS), rows.head(3))
+
+    def test_the_first_rows_of_a_table_are_not_overwritten_unseen(self, store: Store, address: str):
+        version, rows = store.version(GAPS), make_rows(GAPS)
+        store.replace(GAPS, rows, start=START, end=END, since=version, currency="BTCUSDT")
+        with pytest.raises(Overtaken):
+            type(self).opener(address).replace(GAPS, rows.head(1), start=START, end=END, since=version)
+        assert_frame_equal(store.read(GAPS), rows)
 
     # Several processes
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryptobot_assets.domain.gaps import clip_gaps, find_gaps, merge_gaps, splice_gaps
+from cryptobot_assets.domain.gaps import GAP_COLUMNS, clip_gaps, find_gaps, merge_gaps, splice_gaps
 from cryptobot_assets.domain.intervals import HOUR, interval_delta
 from cryptobot_assets.domain.klines import UTC_TIME
 from cryptobot_assets.storage.store import GAPS
@@ -113,3 +113,14 @@ def test_splicing_replaces_what_is_said_of_a_span_and_nothing_else(held, made, b
     outside = {(name, hour) for name, hour in as_set(before) if not first <= hour < last}
     assert as_set(spliced) == outside | as_set(part)
     assert spliced.schema == before.schema
+    assert spliced.select(GAP_COLUMNS).equals(merge_gaps(spliced)), "runs that touch are one row"
+
+
+def test_runs_of_two_kinds_stay_apart():
+    held = lacked({"A": {3, 4}}).with_columns(kind=pl.lit("halt"))
+    part = lacked({"A": {5, 6}})
+    spliced = splice_gaps(held, part, hours_after(5), hours_after(9), "1h")
+    assert spliced["kind"].to_list() == ["halt", None]
+    assert splice_gaps(
+        spliced, part.with_columns(kind=pl.lit("halt")), hours_after(5), hours_after(9), "1h"
+    ).rows() == [("A", hours_after(3), hours_after(7), 4, "halt")]

@@ -6,7 +6,16 @@ import random
 import pytest
 
 from cryptobot_assets.errors import UsageError
-from cryptobot_assets.exchange.faults import ROW_MODES, FaultDraws, FaultPlan, parse_faults, spoil_checksum, spoil_rows
+from cryptobot_assets.exchange.faults import (
+    LACKING_MODES,
+    ROW_MODES,
+    FaultDraws,
+    FaultPlan,
+    LeftOut,
+    parse_faults,
+    spoil_checksum,
+    spoil_rows,
+)
 
 PAGE = [[1_735_689_600_000 + 60_000 * n, "100.0", "102.0", "99.0", f"{101 + n}.0", "1.0", 0] for n in range(5)]
 
@@ -80,6 +89,18 @@ def test_each_mode_of_rows_spoils_in_its_own_way() -> None:
 @pytest.mark.parametrize("mode", ROW_MODES)
 def test_pages_without_enough_rows_are_left(mode: str) -> None:
     assert json.loads(spoil_rows(mode, b"[]", random.Random(1))) == []
+
+
+@pytest.mark.parametrize("mode", LACKING_MODES)
+def test_a_row_is_left_out_once(mode: str) -> None:
+    body, left_out = json.dumps(PAGE).encode(), LeftOut()
+    seen: list[list] = []
+    for seed in range(20):
+        rows = json.loads(left_out.once("BTCUSDT 1m", body, spoil_rows(mode, body, random.Random(seed))))
+        assert [row for row in PAGE if row not in rows and row in seen] == []
+        seen += [row for row in PAGE if row not in rows]
+    assert sorted(seen) == PAGE
+    assert json.loads(left_out.once("ETHUSDT 1m", body, b"[]")) == []
 
 
 def test_a_spoiled_checksum_is_still_one_in_form() -> None:

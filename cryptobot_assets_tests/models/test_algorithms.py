@@ -20,9 +20,10 @@ class TestEveryAlgorithm(ModelContract):
     pass
 
 
-def test_there_are_eight() -> None:
+def test_there_are_eight_and_one_that_ranks() -> None:
     assert set(ALGORITHMS) == {
         "xgboost", "catboost", "lassolars", "lasso", "ridge", "bayesianridge", "elasticnet", "huber",
+        "relativeridge",
     }  # fmt: skip
     assert all(name == algorithm.name for name, algorithm in ALGORITHMS.items())
 

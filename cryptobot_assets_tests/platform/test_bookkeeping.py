@@ -166,8 +166,14 @@ def test_a_run_that_fails_leaves_its_partitions_failed_until_one_ends_well(deplo
         deployment.materialize([ASSET], key_range=lost, resources={"progress": Failing()})
     assert ask()[0] == {"numMaterialized": 362, "numMaterializing": 0, "numFailed": 3}
     assert ask()[1][("2025-07-01", "2025-07-03")] == {"failed": ["LTCUSDT"]}
+    for _ in range(2):
+        deployment.materialize([ASSET], key_range=lost)
+        assert ask()[0] == {"numMaterialized": 365, "numMaterializing": 0, "numFailed": 0}
+        assert set(lost) <= deployment.materialized(ASSET)
+        with pytest.raises(RunFailed, match="the disk is full"):
+            deployment.materialize([ASSET], key_range=lost, resources={"progress": Failing()})
+        assert not deployment.materialized(ASSET) & set(lost), "it may have stored some of its rows"
     deployment.materialize([ASSET], key_range=lost)
-    assert ask()[0] == {"numMaterialized": 365, "numMaterializing": 0, "numFailed": 0}
 
 
 def test_a_run_killed_while_it_records_leaves_what_was_recorded(deployment: Deployment, ask: Ask) -> None:

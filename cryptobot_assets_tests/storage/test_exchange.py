@@ -139,6 +139,11 @@ def test_faults_that_pass_cost_no_kline(make_exchange: MakeExchange, faults: str
         assert set(sleeps) == {3.0}
 
 
+def test_a_currency_is_believed_to_be_unlisted_when_that_is_said_twice(make_exchange: MakeExchange):
+    url = make_exchange(make_market(count=100), faults=parse_faults("empty:1"))
+    assert Exchange(url).first_time("BTCUSDT", "1m") == minutes_after(0)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_rows_lost_on_the_way_are_asked_for_once_more(make_exchange: MakeExchange, seed: int):
     """Some answers lack rows at their beginning, inside, at their end, or all of them."""
@@ -160,10 +165,11 @@ def test_a_clock_that_is_late_gives_what_is_finished_later(make_exchange: MakeEx
     assert fetch(late, 100)["time"].to_list() == [minutes_after(n) for n in range(8)]
 
 
+@pytest.mark.parametrize("past_ms", [58_900, 59_000, 59_999])
 @pytest.mark.parametrize("skew", ["1.2", "29", "90", "86400"])
-def test_a_clock_that_is_early_passes_off_no_kline_as_finished(make_exchange: MakeExchange, skew: str):
+def test_a_clock_that_is_early_passes_off_no_kline_as_finished(make_exchange: MakeExchange, skew: str, past_ms: int):
     """The answer's date tells; it counts whole seconds."""
-    market, now = make_market(count=100), fixed_clock(START_MS + 10 * MINUTE_MS + 58_900)
+    market, now = make_market(count=100), fixed_clock(START_MS + 10 * MINUTE_MS + past_ms)
     early = Exchange(make_exchange(market, clock=now, faults=parse_faults(f"skew:{skew}")))
     assert fetch(early, 100)["time"].to_list() == [minutes_after(n) for n in range(10)]
 
