@@ -6,6 +6,7 @@ CryptobotError
 │   └── HomeConflict         use another home, or the same market as before
 ├── BadKlines                fix or drop the offending klines; nothing was stored
 ├── BadArchive               nothing: the same klines are read elsewhere, and that is recorded
+├── LeakFound                 a row or a choice knew something too early: nothing was trained on it
 ├── NotEnoughHistory         ingest more days, or ask for fewer folds
 ├── ExchangeError            the exchange refused: read its code
 │   ├── ExchangeUnreachable  start it, or correct its address
@@ -53,6 +54,10 @@ class BadKlines(CryptobotError):
 
 class BadArchive(CryptobotError):
     """An archive file that is not published, not to be had, or not to be believed."""
+
+
+class LeakFound(CryptobotError):
+    """Something was known too early: a model of it would not be worth its figures."""
 
 
 class NotEnoughHistory(CryptobotError):

@@ -155,6 +155,19 @@ def sql(query: str, kind: str, out: Path | None) -> None:
 
 
 @cryptobot.command()
+@click.option("--seed", default=0, show_default=True, help="Of the market that is audited.")
+def audit(seed: int) -> None:
+    """Plant leaks that people really make in the pipeline, one at a time, and show each one caught.
+
+    The untouched pipeline is held to the same checks and passes. Nothing is read from a store and
+    nothing is written. Exits with 1 when a leak is not caught or an untouched pipeline fails.
+    """
+    from cryptobot_assets.cli.audit import run_audit
+
+    run_audit(seed)
+
+
+@cryptobot.command()
 @click.argument("from_url")
 @click.argument("to_url")
 def copy(from_url: str, to_url: str) -> None:

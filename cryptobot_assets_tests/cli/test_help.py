@@ -17,6 +17,7 @@ OPTIONS = {
     "report": ("--market", "--from", "--to", "--json"),
     "sql": ("QUERY", "--format", "[table|csv|parquet]", "--out"),
     "copy": ("FROM_URL", "TO_URL"),
+    "audit": ("--seed",),
     "alert": ("TEXT",),
     "backup": ("--to", "--list", "--verify"),
     "restore": ("FROM", "--at", "--only", "--replace"),

@@ -1,0 +1,142 @@
+"""The way from klines to a model, in the pieces an audit looks at and a leak can be planted in.
+
+The untouched pipeline is the platform's own code: the same features, labels, folds, tuning and
+fitting that the assets call, on klines held in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from cryptobot_assets.domain.features import DEFAULT_FEATURES, Samples, make_samples
+from cryptobot_assets.domain.indicators import INDICATOR_NAMES, indicator_frame
+from cryptobot_assets.domain.intervals import DAY, HOUR
+from cryptobot_assets.domain.labels import HORIZON
+from cryptobot_assets.domain.relative import HourlyMarket, relative_samples
+from cryptobot_assets.domain.splits import Fold, walk_forward
+from cryptobot_assets.models.algorithms import ALGORITHMS
+from cryptobot_assets.models.base import Params
+from cryptobot_assets.models.tuning import tune
+
+INTERVAL = "1h"
+START = datetime.fromisoformat("2024-01-01T00:00:00+00:00")
+DAYS = 130
+CURRENCIES = ("AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT", "EEEUSDT", "FFFUSDT")
+DELISTED_DAYS = 118
+"""The last currency stops trading after so many days."""
+
+EVERY_FEATURE = (*DEFAULT_FEATURES, *(name for name in INDICATOR_NAMES if name not in (*DEFAULT_FEATURES, "close")))
+FOLDS, TRIALS = 3, 3
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What an audit calls.
+
+    Attributes:
+        rows: klines and the instant it is now give every complete row known by then; labels that
+            are not known by then are NaN.
+        folds: of training rows in order of time.
+        fit: a model of some rows' X and y that may use nothing of the other rows; gives its predictions.
+        choose: parameters, from all rows and the instant from which on rows are out of sample.
+        universe: klines and an instant give the currencies that could be traded then.
+    """
+
+    rows: Callable[[pl.DataFrame, datetime], Samples]
+    folds: Callable[[Samples], list[Fold]]
+    fit: Callable[[Samples, np.ndarray], Predict]
+    choose: Callable[[Samples, datetime], Params]
+    universe: Callable[[pl.DataFrame, datetime], tuple[str, ...]]
+
+
+def make_market(seed: int) -> pl.DataFrame:
+    """Hourly klines of a random walk: currencies that move together, one delisted before the end."""
+    draw = np.random.default_rng(seed)
+    hours = DAYS * 24
+    together = draw.normal(0, 0.006, hours)
+    times = pl.datetime_range(START, START + (hours - 1) * HOUR, HOUR, eager=True, time_unit="us", time_zone="UTC")
+    parts = []
+    for place, currency in enumerate(CURRENCIES):
+        closes = 100.0 * (place + 1) * np.exp(np.cumsum(together + draw.normal(0, 0.01, hours)))
+        volume = np.exp(draw.normal(6, 0.7, hours))
+        part = pl.DataFrame({"currency": currency, "time": times, "close": closes, "volume": volume})
+        parts.append(part.head(DELISTED_DAYS * 24) if place == len(CURRENCIES) - 1 else part)
+    return pl.concat(parts)
+
+
+def finished(klines: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    """The klines whose last trade lies before `now`."""
+    return klines.filter(pl.col("time") + HOUR <= now)
+
+
+def own_rows(klines: pl.DataFrame, now: datetime) -> Samples:
+    """Rows of every indicator and lag, each currency by itself."""
+    known = finished(klines, now)
+    end = START + DAYS * DAY
+    indicators = indicator_frame(known, INTERVAL, START, end)
+    return make_samples(indicators, features=EVERY_FEATURE, interval=INTERVAL, start=START, end=end)
+
+
+def ranked_rows(klines: pl.DataFrame, now: datetime) -> Samples:
+    """Rows of the relative features, all currencies together."""
+    known = finished(klines, now)
+    hours = DAYS * 24
+    closes, traded = (np.full((len(CURRENCIES), hours), np.nan) for _ in range(2))
+    for place, currency in enumerate(CURRENCIES):
+        own = known.filter(pl.col("currency") == currency)
+        slots = (own["time"] - START).dt.total_hours().to_numpy()
+        closes[place, slots] = own["close"].to_numpy()
+        traded[place, slots] = (own["close"] * own["volume"]).to_numpy()
+    market = HourlyMarket(CURRENCIES, START, closes, traded)
+    return relative_samples(market, start=START, end=START + hours * HOUR)
+
+
+def purged_folds(samples: Samples) -> list[Fold]:
+    """The folds that models are tuned on."""
+    return walk_forward(samples.time, folds=FOLDS, horizon=HORIZON)
+
+
+def fit_ridge(samples: Samples, train: np.ndarray, params: Params | None = None) -> Predict:
+    """A ridge of the training rows, scaler inside."""
+    algorithm = ALGORITHMS["ridge"]
+    chosen = params or {name: span.default for name, span in algorithm.space.items()}
+    return algorithm.fit(samples.X[train], samples.y[train], params=chosen, seed=0).predict
+
+
+def tuned_before(samples: Samples, cutoff: datetime) -> Params:
+    """Parameters tuned on the rows whose label was known at the cutoff."""
+    return tuned_on(samples, known_by(samples, cutoff))
+
+
+def tuned_on(samples: Samples, rows: np.ndarray) -> Params:
+    """Parameters tuned on these rows."""
+    known = samples.take(rows)
+    folds = [(fold.train, fold.test) for fold in purged_folds(known)]
+    return tune(ALGORITHMS["ridge"], known.X, known.y, folds, trials=TRIALS, seed=0).best_params
+
+
+def known_by(samples: Samples, moment: datetime) -> np.ndarray:
+    """Which rows have a label that ends at or before an instant."""
+    return np.isfinite(samples.y) & (samples.time + np.timedelta64(HOUR + HORIZON) <= naive(moment))
+
+
+def traded_then(klines: pl.DataFrame, moment: datetime) -> tuple[str, ...]:
+    """Currencies with a kline in the day before an instant."""
+    recent = klines.filter(pl.col("time").is_between(moment - DAY, moment, closed="left"))
+    return tuple(sorted(recent["currency"].unique()))
+
+
+def naive(moment: datetime) -> np.datetime64:
+    """An instant as rows hold it."""
+    return np.datetime64(moment.replace(tzinfo=None), "us")
+
+
+OWN = Pipeline(rows=own_rows, folds=purged_folds, fit=fit_ridge, choose=tuned_before, universe=traded_then)
+RANKED = Pipeline(rows=ranked_rows, folds=purged_folds, fit=fit_ridge, choose=tuned_before, universe=traded_then)
