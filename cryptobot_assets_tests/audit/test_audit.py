@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from cryptobot_assets.domain.relative import RELATIVE_FEATURES
 
 from cryptobot_assets.audit.checks import CHECKS, audit
 from cryptobot_assets.audit.leaks import LEAKS
 from cryptobot_assets.audit.pipeline import OWN, RANKED, Pipeline, make_market
 from cryptobot_assets.domain.features import DEFAULT_FEATURES
 from cryptobot_assets.domain.intervals import HOUR
+from cryptobot_assets.domain.relative import RELATIVE_FEATURES
 
 CAUGHT_BY = {
     "a column shifted from the future": "features know no future",
