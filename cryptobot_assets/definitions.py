@@ -6,6 +6,8 @@ import dagster as dg
 
 from cryptobot_assets.assets.evaluation import evaluation_assets
 from cryptobot_assets.assets.features import feature_assets
+from cryptobot_assets.assets.gap_ledger import gap_ledger_assets
+from cryptobot_assets.assets.gap_repair import gap_repair_assets
 from cryptobot_assets.assets.listings import listing_assets
 from cryptobot_assets.assets.maintenance import maintenance_assets
 from cryptobot_assets.assets.market_data import market_data_assets
@@ -32,6 +34,8 @@ def _build(partitions: Partitions) -> dg.Definitions:
         assets=[
             *listing_assets(partitions),
             *market_data_assets(partitions),
+            *gap_ledger_assets(partitions),
+            *gap_repair_assets(partitions),
             *feature_assets(partitions),
             *training_assets(partitions),
             *prediction_assets(partitions, [model_asset_name(name) for name in ALGORITHMS]),

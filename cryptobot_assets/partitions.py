@@ -72,8 +72,13 @@ class Partitions:
     def spans(self) -> dg.TimeWindowPartitionsDefinition:
         """The time dimension of market data; today's partition, still growing, is the last one."""
         if self.settings.partition == "month":
-            return dg.MonthlyPartitionsDefinition(self.settings.start_day.replace(day=1).isoformat(), end_offset=1)
+            return self.months
         return dg.DailyPartitionsDefinition(self.settings.start_day.isoformat(), end_offset=1)
+
+    @property
+    def months(self) -> dg.MonthlyPartitionsDefinition:
+        """Calendar months of every currency, whatever the time dimension of market data is."""
+        return dg.MonthlyPartitionsDefinition(self.settings.start_day.replace(day=1).isoformat(), end_offset=1)
 
     def market_data(self, group: Group) -> dg.MultiPartitionsDefinition:
         """currency x span, of the group's currencies."""
@@ -125,8 +130,14 @@ class Partitions:
         """[start, end) of one key of the time dimension."""
         first = parse_day(key)
         if self.settings.partition == "month":
-            return day_start(first), day_start((first.replace(day=1) + timedelta(days=32)).replace(day=1))
+            return day_start(first), self.month(key)[1]
         return day_start(first), day_start(first + timedelta(days=1))
+
+    @staticmethod
+    def month(key: str) -> tuple[datetime, datetime]:
+        """[start, end) of one of `months`."""
+        first = parse_day(key).replace(day=1)
+        return day_start(first), day_start((first + timedelta(days=32)).replace(day=1))
 
     def spans_of(self, keys: Iterable[str]) -> list[Span]:
         """Market-data partition keys as spans, neighbouring ones of a currency joined."""

@@ -22,7 +22,7 @@ MODELS = (
     "bayesianridge_model", "catboost_model", "elasticnet_model", "huber_model",
     "lasso_model", "lassolars_model", "ridge_model", "xgboost_model",
 )  # fmt: skip
-MARKET_DATA, MODEL, MARKET = ("currency", "span"), ("cutoff", "market"), ("market",)
+MARKET_DATA, MODEL, MARKET, MONTH = ("currency", "span"), ("cutoff", "market"), ("market",), ("month",)
 ASSETS = {
     "listings": ("market_data", None, ()),
     "klines": ("market_data", MARKET_DATA, ()),
@@ -33,6 +33,8 @@ ASSETS = {
     "evaluation_report": ("evaluation", MARKET, ("predictions",)),
     "pool_value": ("evaluation", MARKET, ("predictions",)),
     "champion_model": ("promotion", MARKET, ("evaluation_report", "pool_value")),
+    "gap_ledger": ("market_data", MONTH, ("klines",)),
+    "gap_repair": ("market_data", MONTH, ("gap_ledger",)),
     "store_backup": ("maintenance", None, ()),
     "store_maintenance": ("maintenance", None, ()),
 }
@@ -49,7 +51,7 @@ def dimensions(definition: dg.PartitionsDefinition | None, partitions: Partition
     if isinstance(definition, dg.MultiPartitionsDefinition):
         names = definition.partition_dimension_names
         return tuple("span" if name == partitions.span_name else name for name in names)
-    return MARKET if definition == partitions.market_partitions else None
+    return {partitions.market_partitions: MARKET, partitions.months: MONTH}.get(definition)
 
 
 @pytest.mark.parametrize("interval", SPANS)
@@ -92,6 +94,7 @@ def test_partitions_hold_the_currencies_the_markets_and_today(tmp_path: Path) ->
 SCHEDULES = {
     "ingestion_schedule": "0 0,12 * * *",
     "indicators_schedule": "0 1,13 * * *",
+    "gaps_schedule": "30 1 * * *",
     "evaluation_schedule": "0 2 * * *",
     "training_schedule": "0 3 * * 1",
     "backup_schedule": "30 2 * * *",

@@ -75,7 +75,7 @@ def partitioned_by(definition: dg.PartitionsDefinition | None, partitions: Parti
         return "not partitioned"
     if isinstance(definition, dg.MultiPartitionsDefinition):
         return " \N{MULTIPLICATION SIGN} ".join(definition.partition_dimension_names)
-    return "market" if definition == partitions.market_partitions else "day"
+    return {partitions.market_partitions: "market", partitions.months: "month"}[definition]
 
 
 def layers_of(assets: list[Asset]) -> dict[str, int]:

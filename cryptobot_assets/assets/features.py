@@ -58,8 +58,12 @@ def _indicators_asset(partitions: Partitions, group: Group) -> dg.AssetsDefiniti
     return indicators
 
 
-def indicate(block: Span, interval: str, store: Store) -> pl.DataFrame:
-    """Compute and store the indicators of one block; returns them."""
+def indicate(block: Span, interval: str, store: Store, *, arriving: pl.DataFrame | None = None) -> pl.DataFrame:
+    """Compute and store the indicators of one block; returns them.
+
+    Args:
+        arriving: klines of the currency that are about to be stored and count as if they were.
+    """
     klines = store.read(
         KLINES,
         start=block.start - LONGEST_LOOKBACK,
@@ -67,6 +71,8 @@ def indicate(block: Span, interval: str, store: Store) -> pl.DataFrame:
         columns=["currency", "time", "close"],
         currency=block.currency,
     )
+    if arriving is not None:
+        klines = pl.concat([klines, arriving.select(klines.columns)])
     frame = indicator_frame(klines, interval, block.start, block.end)
     store.replace(INDICATORS, frame, start=block.start, end=block.end, currency=block.currency)
     return frame

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,6 +103,61 @@ def indicator_picture(indicators: pl.DataFrame) -> str:
         _dated(averages)
 
     return as_markdown(draw(paint), title)
+
+
+COVERED = {
+    "whole": "#dcfce7",
+    "not_listed": "#e2e8f0",
+    "delisted": "#94a3b8",
+    "outage": "#fde047",
+    "halt": "#fb923c",
+    "missing": "#dc2626",
+}
+"""Colour of a day by the gravest kind of gap it has, gravest last."""
+
+MOST_CURRENCIES = 60
+ROW_INCHES = 0.17
+
+
+def coverage_picture(coverage: pl.DataFrame) -> str:
+    """A currency a row and a day a column, coloured by the gravest kind of gap, as Markdown; white was not ingested.
+
+    Args:
+        coverage: rows of the table `coverage`, one or more; of many currencies those that lack most are drawn.
+    """
+    kinds = list(COVERED)[1:]
+    lacking = coverage.group_by("currency").agg(pl.col(kinds).sum())
+    order = lacking.sort(*reversed(kinds), "currency", descending=[True] * len(kinds) + [False])["currency"]
+    names = order.head(MOST_CURRENCIES).sort().to_list()
+    shown = coverage.filter(pl.col("currency").is_in(names))
+    first = shown["time"].min()
+    days = (shown["time"].max() - first).days + 1
+    cells = np.full((len(names), days), np.nan)
+    rows = shown["currency"].cast(pl.Enum(names)).to_physical().to_numpy()
+    columns = (shown["time"] - first).dt.total_days().to_numpy()
+    gravest = np.zeros(shown.height)
+    for number, kind in enumerate(kinds, start=1):
+        gravest[shown[kind].to_numpy() > 0] = number
+    cells[rows, columns] = gravest
+
+    def paint(figure: Figure) -> None:
+        from matplotlib.colors import ListedColormap
+        from matplotlib.patches import Patch
+
+        axes = figure.subplots()
+        colours = ListedColormap(list(COVERED.values()))
+        axes.imshow(cells, cmap=colours, vmin=-0.5, vmax=len(COVERED) - 0.5, aspect="auto", interpolation="nearest")
+        axes.set_yticks(range(len(names)), names, fontsize=7)
+        ticks = range(0, days, max(days // 8, 1))
+        axes.set_xticks(ticks, [f"{first + timedelta(days=day):%m-%d}" for day in ticks])
+        axes.set(xlabel=f"day of {first:%Y} (UTC)")
+        patches = [Patch(facecolor=colour, label=kind) for kind, colour in COVERED.items()]
+        axes.legend(
+            handles=patches, fontsize=8, ncols=len(patches), frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1)
+        )
+
+    title = f"Klines lacking, {len(names)} currencies"
+    return as_markdown(draw(paint, height=2 + ROW_INCHES * len(names), left=1.1), title)
 
 
 def actual_against_predicted(rows: pl.DataFrame, title: str) -> bytes:

@@ -4,12 +4,20 @@ import dagster as dg
 
 from cryptobot_assets.automation.alerting import alerts
 from cryptobot_assets.automation.following import following_sensors
+from cryptobot_assets.automation.gaps import gap_schedules
 from cryptobot_assets.automation.maintenance import maintenance_schedules
 from cryptobot_assets.automation.models import model_schedules
 from cryptobot_assets.automation.schedules import market_data_schedules
 from cryptobot_assets.partitions import Partitions
 
-CONCERNS = (alerts, market_data_schedules, following_sensors, model_schedules, maintenance_schedules)
+CONCERNS = (
+    alerts,
+    market_data_schedules,
+    following_sensors,
+    gap_schedules,
+    model_schedules,
+    maintenance_schedules,
+)
 """Each returns the jobs, schedules and sensors of one concern."""
 
 

@@ -9,6 +9,7 @@ from itertools import groupby
 
 import polars as pl
 
+from cryptobot_assets.domain.gap_grid import Kind
 from cryptobot_assets.domain.intervals import DAY, interval_delta
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.storage.store import GAPS, KLINES, Store, newest_times
@@ -37,10 +38,12 @@ def recent_keys(partitions: Partitions, now: datetime) -> list[str]:
 
 
 def known_until(store: Store, interval: str) -> dict[str, datetime]:
-    """By currency, the instant up to which klines are stored or recorded as missing."""
+    """By currency, the instant up to which klines are stored or recorded as gaps of the exchange's own."""
     step = interval_delta(interval)
     known = {currency: newest + step for currency, newest in newest_times(store, KLINES).items()}
-    ends = store.read(GAPS, columns=["currency", "end"]).group_by("currency").agg(pl.col("end").max())
+    gaps = store.read(GAPS, columns=["currency", "end", "kind"])
+    believed = gaps.filter(pl.col("kind").ne_missing(Kind.MISSING.text))
+    ends = believed.group_by("currency").agg(pl.col("end").max())
     for currency, end in ends.iter_rows():
         known[currency] = max(end, known.get(currency, NEVER))
     return known

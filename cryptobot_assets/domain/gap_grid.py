@@ -88,7 +88,7 @@ class GapGrid:
         good = (passed % step == 0) & (slots >= 0) & (slots < self.shape[1])
         before = np.count_nonzero(stored)
         stored[row[good], slots[good]] = True
-        return rows.height - (np.count_nonzero(stored) - before)
+        return rows.height - int(np.count_nonzero(stored) - before)
 
     def paint(self, kinds: np.ndarray, gaps: pl.DataFrame) -> None:
         """Write the kind of each gap (currency, time, end, kind) over the instants it covers."""

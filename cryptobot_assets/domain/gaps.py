@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.intervals import interval_delta
+from cryptobot_assets.domain.intervals import DAY, interval_delta
+from cryptobot_assets.domain.sources import Span
 
 GAP_COLUMNS = ("currency", "time", "end", "missing")
 
@@ -81,3 +83,19 @@ def splice_gaps(held: pl.DataFrame, gaps: pl.DataFrame, start: datetime, end: da
         .agg(pl.col("time").first(), pl.col("end").last(), pl.col("missing").sum(), pl.col("kind").first())
         .select(held.columns)
     )
+
+
+def repairable_spans(gaps: pl.DataFrame, *, within: timedelta = DAY) -> dict[str, list[Span]]:
+    """What to ask the exchange for again, by currency: gaps missing on our side or not classed yet.
+
+    Those nearer to each other than `within` are asked for together, with the klines between them.
+    """
+    spans: dict[str, list[Span]] = {}
+    wanted = gaps.filter(pl.col("kind").is_null() | (pl.col("kind") == "missing")).sort("currency", "time")
+    for currency, start, end in wanted.select("currency", "time", "end").iter_rows():
+        held = spans.setdefault(currency, [])
+        if held and start - held[-1].end < within:
+            held[-1] = replace(held[-1], end=end)
+        else:
+            held.append(Span(currency, start, end))
+    return spans

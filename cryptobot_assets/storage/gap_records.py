@@ -9,11 +9,8 @@ import polars as pl
 
 from cryptobot_assets.domain.gaps import clip_gaps, splice_gaps
 from cryptobot_assets.domain.intervals import interval_delta
-from cryptobot_assets.errors import Overtaken
+from cryptobot_assets.storage.overtaking import until_not_overtaken
 from cryptobot_assets.storage.store import GAPS, Store
-
-OVERTAKINGS = 20
-"""How often somebody else may write gaps first; a write takes some hundredths of a second."""
 
 
 def read_gaps(
@@ -40,13 +37,8 @@ def rewrite_gaps(
     Raises:
         StoreError: others kept writing.
     """
-    for attempt in range(OVERTAKINGS):
-        try:
-            return _rewrite(store, start, end, interval, remake, {} if currency is None else {"currency": currency})
-        except Overtaken:
-            if attempt == OVERTAKINGS - 1:
-                raise
-    raise AssertionError("unreachable")
+    named = {} if currency is None else {"currency": currency}
+    until_not_overtaken(lambda: _rewrite(store, start, end, interval, remake, named))
 
 
 def _rewrite(

@@ -15,6 +15,7 @@ from matplotlib.image import imread
 from cryptobot_assets.assets import pictures
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY
+from cryptobot_assets.domain.ledger import COVERAGE_SCHEMA
 from cryptobot_assets_tests.factories import START, make_klines
 
 HOURS = 24 * 60
@@ -29,6 +30,22 @@ def indicators() -> pl.DataFrame:
 def returns(rows: int) -> pl.DataFrame:
     predicted, noise = np.random.default_rng(0).normal(0, 0.02, (2, rows))
     return pl.DataFrame({"predicted_return": predicted, "realised_return": 0.3 * predicted + noise})
+
+
+def coverage(*, currencies: int, missing: int = 0) -> pl.DataFrame:
+    """Ten days, all of them whole but one, of which the first currency misses some klines."""
+    counts = dict.fromkeys(COVERAGE_SCHEMA, 0) | {"expected": 24, "stored": 24}
+    rows = [
+        {
+            **counts,
+            "currency": f"C{number:03}USDT",
+            "time": START + day * DAY,
+            "missing": missing * (day == number == 0),
+        }
+        for number in range(currencies)
+        for day in range(10)
+    ]
+    return pl.DataFrame(rows, schema=COVERAGE_SCHEMA)
 
 
 def of_markdown(text: str) -> bytes:
@@ -57,6 +74,9 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "no equity": lambda: pictures.equity_picture({}, None),
     "trials": lambda: pictures.trial_picture([0.3, float("nan"), 0.1], "ALL ridge"),
     "importance": lambda: pictures.importance_picture({f"feature {n}": 0.1 * n for n in range(33)}, "ALL ridge"),
+    "coverage": lambda: of_markdown(pictures.coverage_picture(coverage(currencies=5))),
+    "coverage of too many currencies": lambda: of_markdown(pictures.coverage_picture(coverage(currencies=200))),
+    "coverage of one day": lambda: of_markdown(pictures.coverage_picture(coverage(currencies=1).head(1))),
     "no importance": lambda: pictures.importance_picture({"close_lag_1h": 0.0}, "ALL ridge"),
 }
 
@@ -70,6 +90,16 @@ def test_other_figures_give_another_picture() -> None:
     same = [require_picture(PICTURES["equity"]()) for _ in range(2)]
     assert np.array_equal(*same)
     assert not np.array_equal(same[0], require_picture(PICTURES["equity without control"]()))
+
+
+def test_a_day_that_misses_klines_is_seen_among_many() -> None:
+    whole, lacking = (
+        require_picture(of_markdown(pictures.coverage_picture(coverage(currencies=200, missing=missing))))
+        for missing in (0, 1)
+    )
+    red = np.array([0xDC, 0x26, 0x26]) / 255
+    legend, more = (int((np.abs(pixels[..., :3] - red).sum(axis=-1) < 0.01).sum()) for pixels in (whole, lacking))
+    assert more > 2 * legend > 0
 
 
 @pytest.mark.parametrize("picture", [pictures.kline_picture, pictures.indicator_picture])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from cryptobot_assets.automation.due import Link, klines_due, known_until, ranges, read_by, recent_keys, stale
@@ -79,6 +80,8 @@ def test_what_is_recorded_as_missing_is_known(tmp_path: Path):
     gap = rows.head(2).select("currency", "time", end=end, missing=8, kind=None).cast(GAPS.schema)
     lake.replace(GAPS, gap, start=None, end=None, currency="BTCUSDT")
     assert known_until(lake, "1h") == {"BTCUSDT": end}
+    lake.replace(GAPS, gap.with_columns(kind=pl.lit("missing")), start=None, end=None, currency="BTCUSDT")
+    assert known_until(lake, "1h") == {"BTCUSDT": newest + timedelta(hours=1)}, "what is missing on our side is due"
 
 
 READS_A_DAY_BEFORE = Link("klines", "indicators", days_before=1)
