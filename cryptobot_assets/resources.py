@@ -28,8 +28,7 @@ class HistoryResource(dg.ConfigurableResource[History]):
     home: str
 
     def create_resource(self, context: dg.InitResourceContext) -> History:
-        budget = Budget(self.exchange_url, machines=machines_of(Settings.load(home=self.home)))
-        exchange = Exchange(self.exchange_url, expected_market=expected_market(Path(self.home)), budget=budget)
+        exchange = open_exchange(self.exchange_url, self.home)
         return History(exchange, Archive(self.archive_url) if self.archive_url else None)
 
 
@@ -42,7 +41,7 @@ class ListingSourceResource(dg.ConfigurableResource[ListingSource]):
     home: str
 
     def create_resource(self, context: dg.InitResourceContext) -> ListingSource:
-        exchange = Exchange(self.exchange_url, expected_market=expected_market(Path(self.home)))
+        exchange = open_exchange(self.exchange_url, self.home)
         index = ArchiveIndex(self.archive_index_url) if self.archive_index_url else None
         return ListingSource(exchange, index, self.interval)
 
@@ -70,6 +69,12 @@ class ProgressResource(dg.ConfigurableResource[Progress]):
 
     def create_resource(self, context: dg.InitResourceContext) -> Progress:
         return Silent()
+
+
+def open_exchange(url: str, home: str) -> Exchange:
+    """The exchange behind a home, its limit shared with every process and machine of the deployment."""
+    budget = Budget(url, machines=machines_of(Settings.load(home=home)))
+    return Exchange(url, expected_market=expected_market(Path(home)), budget=budget)
 
 
 def open_registry(settings: Settings) -> Registry:
