@@ -19,7 +19,7 @@ FLOORS = (
     {"errors", "linux", "progress"},
     {"settings", "domain", "home", "process_guard", "processes", "profile"},
     {"models", "storage", "alerts"},
-    {"audit", "partitions", "pools", "resources", "leaderboard", "report", "universe"},
+    {"audit", "partitions", "pools", "resources", "leaderboard", "report", "universe", "wholeness"},
     {"assets"},
     {"automation"},
     {"definitions"},

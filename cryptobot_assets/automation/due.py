@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-import polars as pl
-
-from cryptobot_assets.domain.gap_grid import Kind
 from cryptobot_assets.domain.intervals import DAY, interval_delta
 from cryptobot_assets.partitions import Partitions
-from cryptobot_assets.storage.store import GAPS, KLINES, Store, newest_times
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -37,47 +33,35 @@ def recent_keys(partitions: Partitions, now: datetime) -> list[str]:
     return partitions.span_keys(first, now.date())
 
 
-def known_until(store: Store, interval: str) -> dict[str, datetime]:
-    """By currency, the instant up to which klines are stored or recorded as gaps of the exchange's own."""
-    step = interval_delta(interval)
-    known = {currency: newest + step for currency, newest in newest_times(store, KLINES).items()}
-    gaps = store.read(GAPS, columns=["currency", "end", "kind"])
-    believed = gaps.filter(pl.col("kind").ne_missing(Kind.MISSING.text))
-    ends = believed.group_by("currency").agg(pl.col("end").max())
-    for currency, end in ends.iter_rows():
-        known[currency] = max(end, known.get(currency, NEVER))
-    return known
-
-
 def klines_due(
     currencies: Sequence[str],
     recorded: Collection[str],
-    known: Mapping[str, datetime],
+    known: Mapping[str, int],
     partitions: Partitions,
     now: datetime,
 ) -> Due:
     """Recent spans of these currencies that lack klines which the market had finished by `now`.
 
-    A span is behind when it was never recorded, or not to its end (to `now` where it still grows).
+    A span is behind when it was never recorded, or not whole (up to `now` where it still grows).
     Where one is, yesterday's and today's are due too: the exchange may have been late with the last
     klines of yesterday.
 
     Args:
         recorded: partition keys recorded as materialized.
-        known: see `known_until`.
+        known: see `known_instants`.
         now: the market's present.
     """
     step = interval_delta(partitions.settings.interval)
     finished = datetime.fromtimestamp(now.timestamp() // step.total_seconds() * step.total_seconds(), UTC)
     spans = {key: partitions.span(key) for key in recent_keys(partitions, now)}
     newest = set(partitions.span_keys((now - DAY).date(), now.date()))
+    grown = {key: (min(end, finished) - start) // step for key, (start, end) in spans.items() if start < finished}
     due: Due = {}
     for currency in currencies:
-        until = known.get(currency, NEVER)
         behind = {
             key
-            for key, (start, end) in spans.items()
-            if start < finished and (f"{currency}|{key}" not in recorded or min(end, finished) > until)
+            for key, instants in grown.items()
+            if f"{currency}|{key}" not in recorded or known.get(f"{currency}|{key}", 0) < instants
         }
         due[currency] = [key for key in spans if behind and (key in behind or key in newest)]
     return due

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from cryptobot_assets.automation.clock import market_now
-from cryptobot_assets.automation.due import Link, klines_due, known_until, recent_keys
+from cryptobot_assets.automation.due import Link, klines_due, recent_keys
 from cryptobot_assets.automation.records import (
     ASSET_JOB,
     keys_of,
@@ -15,6 +15,7 @@ from cryptobot_assets.automation.records import (
 from cryptobot_assets.domain.indicators import LONGEST_LOOKBACK
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.storage.store import Store
+from cryptobot_assets.wholeness import known_instants
 
 INDICATORS_OF_KLINES = Link("klines", "indicators", days_before=LONGEST_LOOKBACK.days)
 
@@ -43,11 +44,12 @@ def _ingestion_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
     ) -> list[dg.RunRequest] | dg.SkipReason:
         tick, instance = context.scheduled_execution_time, context.instance
         now = market_now(settings, store, tick)
-        keys, known = recent_keys(partitions, now), known_until(store, settings.interval)
+        keys = recent_keys(partitions, now)
         asked = []
         for group in partitions.groups:
             asset = group.asset("klines")
             recorded = newest_records(instance, asset, keys_of(group.currencies, keys))
+            known = known_instants(store, partitions, group.currencies, keys)
             due = klines_due(group.currencies, recorded, known, partitions, now)
             asked += range_requests(instance, partitions, group, asset, due, occasion=f"{tick:%Y-%m-%dT%H:%M}")
         return asked or dg.SkipReason(f"every kline finished by {now:%Y-%m-%d %H:%M} is recorded or being asked for")

@@ -8,7 +8,8 @@ from datetime import date
 
 from cryptobot_assets.deployment import Deployment
 from cryptobot_assets.domain.intervals import interval_delta
-from cryptobot_assets.storage.store import TABLES, newest_times, open_store
+from cryptobot_assets.storage.store import KLINES, TABLES, open_store
+from cryptobot_assets.wholeness import known_instants, stored_instants
 
 PARTITIONS_A_RUN = 250
 """A run costs seconds of bookkeeping of its own, and one that is killed is done again whole."""
@@ -40,10 +41,10 @@ class _Block:
 def missing_ranges(
     deployment: Deployment, layer: str, currencies: Sequence[str], first: date, last: date
 ) -> list[KeyRange]:
-    """Partitions of a layer's assets over the days [first, last] that are not materialized, or not to their end.
+    """Partitions of a layer's assets over the days [first, last] that are not materialized, or not whole.
 
-    A partition recorded while its day still went on is not whole: those that end after the newest
-    stored row are done again. Ranges join neighbours of a group that miss the same days.
+    A partition recorded while its day still went on is done again, and so is one of which rows are
+    missing for whatever reason. Ranges join neighbours of a group that miss the same days.
     """
     keys = deployment.partitions.span_keys(first, last)
     unfinished = _unfinished(deployment, layer, currencies, keys)
@@ -84,14 +85,15 @@ def _blocks(order: Sequence[str], wanted: Sequence[str], keys: Sequence[str], do
 
 
 def _unfinished(deployment: Deployment, layer: str, currencies: Sequence[str], keys: Sequence[str]) -> set[str]:
-    newest = newest_times(open_store(deployment.settings), TABLES[layer])
-    step = interval_delta(deployment.settings.interval)
-    return {
-        f"{currency}|{key}"
-        for currency in currencies
-        for key in keys
-        if currency not in newest or deployment.partitions.span(key)[1] > newest[currency] + step
-    }
+    """Partitions that lack klines, or rows for their klines."""
+    store, partitions = open_store(deployment.settings), deployment.partitions
+    if layer == KLINES.name:
+        step = interval_delta(deployment.settings.interval)
+        held = known_instants(store, partitions, currencies, keys)
+        whole = {key: (end - start) // step for key in keys for start, end in [partitions.span(key)]}
+        return {f"{name}|{key}" for name in currencies for key in keys if held[f"{name}|{key}"] < whole[key]}
+    made, klines = (stored_instants(store, one, partitions, currencies, keys) for one in (TABLES[layer], KLINES))
+    return {f"{name}|{key}" for name in currencies for key in keys if made[f"{name}|{key}"] != klines[f"{name}|{key}"]}
 
 
 def _missing_runs(keys: Sequence[str], done: set[str]) -> list[tuple[str, str, int]]:

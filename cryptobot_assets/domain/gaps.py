@@ -11,6 +11,7 @@ import polars as pl
 from cryptobot_assets.domain.intervals import DAY, interval_delta
 from cryptobot_assets.domain.sources import Span
 
+PERIODS = {"day": "1d", "month": "1mo"}
 GAP_COLUMNS = ("currency", "time", "end", "missing")
 
 
@@ -43,6 +44,24 @@ def missing_times(gaps: pl.DataFrame, interval: str) -> pl.Series:
     """Open time of every kline that a table of gaps lacks."""
     times = pl.datetime_ranges("time", "end", interval_delta(interval), closed="left")
     return gaps.select(times.alias("time")).explode("time")["time"].drop_nulls()
+
+
+def count_missing(gaps: pl.DataFrame, interval: str, *, every: str) -> pl.DataFrame:
+    """Klines that gaps lack, counted for each currency and `day` or `month`: currency, time (its start), rows."""
+    unit = PERIODS[every]
+    following = pl.col("time").dt.truncate(unit).dt.offset_by(unit)
+    borders = pl.datetime_ranges(pl.min_horizontal(following, "end"), "end", unit, closed="left")
+    pieces = gaps.select("currency", "end", time=pl.concat_list("time", borders)).explode("time")
+    step = interval_delta(interval) // timedelta(microseconds=1)
+    upto = pl.min_horizontal("end", pl.col("time").dt.truncate(unit).dt.offset_by(unit))
+    return (
+        pieces.select(
+            "currency", pl.col("time").dt.truncate(unit), rows=(upto - pl.col("time")).dt.total_microseconds() // step
+        )
+        .group_by("currency", "time")
+        .agg(pl.col("rows").sum())
+        .sort("currency", "time")
+    )
 
 
 def merge_gaps(gaps: pl.DataFrame) -> pl.DataFrame:

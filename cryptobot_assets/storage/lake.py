@@ -18,6 +18,7 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, Field, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from cryptobot_assets.domain.gaps import PERIODS
 from cryptobot_assets.errors import Overtaken, StoreError
 from cryptobot_assets.storage import lake_upkeep, sql
 from cryptobot_assets.storage.lake_files import known_spans, layout
@@ -52,9 +53,31 @@ class Lake:
     ) -> pl.DataFrame:
         """See `Store.read`."""
         chosen = list(columns or table.schema)
+        order = [name for name in table.key if not isinstance(equal.get(name), str)]
+        rows = self._scan(table, start, end, equal)
+        return (rows.sort(order) if order else rows).select(chosen).collect()
+
+    def counts(
+        self,
+        table: Table,
+        *,
+        every: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        **equal: str | Sequence[str],
+    ) -> pl.DataFrame:
+        """See `Store.counts`."""
+        period = pl.col(table.time).dt.truncate(PERIODS[every]).alias("time")
+        rows = self._scan(table, start, end, equal).group_by("currency", period)
+        return rows.agg(pl.len().cast(pl.Int64).alias("rows")).sort("currency", "time").collect()
+
+    def _scan(
+        self, table: Table, start: datetime | None, end: datetime | None, equal: Mapping[str, str | Sequence[str]]
+    ) -> pl.LazyFrame:
+        """The rows of a span, unsorted."""
         delta = self._existing(table)
         if delta is None:
-            return pl.DataFrame(schema={name: table.schema[name] for name in chosen})
+            return pl.LazyFrame(schema=table.schema)
         rows = pl.scan_delta(delta).with_columns(
             pl.lit(None, table.schema[name]).alias(name) for name in _absent(table, delta)
         )
@@ -62,10 +85,7 @@ class Lake:
             rows = rows.filter(pl.col(name) == value if isinstance(value, str) else pl.col(name).is_in(list(value)))
         if start is not None:
             rows = rows.filter(pl.col(table.time) >= start)
-        if end is not None:
-            rows = rows.filter(pl.col(table.time) < end)
-        order = [name for name in table.key if not isinstance(equal.get(name), str)]
-        return (rows.sort(order) if order else rows).select(chosen).collect()
+        return rows if end is None else rows.filter(pl.col(table.time) < end)
 
     def replace(
         self,

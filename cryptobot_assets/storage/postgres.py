@@ -13,11 +13,12 @@ quotes: `indicators_BTCUSDT` and `indicators_btcusdt` are one table.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import polars as pl
 from adbc_driver_manager import Error
 
+from cryptobot_assets.domain.klines import UTC_TIME
 from cryptobot_assets.errors import Overtaken, StoreError
 from cryptobot_assets.storage import sql
 from cryptobot_assets.storage.postgres_address import parse_address
@@ -30,6 +31,7 @@ from cryptobot_assets.storage.postgres_connection import (
     text_literal,
 )
 from cryptobot_assets.storage.postgres_scan import PostgresScans
+from cryptobot_assets.storage.postgres_statements import COUNTS, SPANS, condition
 from cryptobot_assets.storage.rules import broken_rules, require_rows
 from cryptobot_assets.storage.store import INDICATORS, NO_VERSION, Table
 
@@ -118,6 +120,26 @@ class PostgresStore:
             raise self._failure(error) from error
         return {currency: (first, newest) for currency, first, newest in rows.iter_rows()}
 
+    def counts(
+        self,
+        table: Table,
+        *,
+        every: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        **equal: str | Sequence[str],
+    ) -> pl.DataFrame:
+        """See `Store.counts`: the server counts."""
+        counted = COUNTS.format(table=table.name, every=every, where=condition(table, start, end, equal))
+        kinds = {"currency": pl.String(), "time": UTC_TIME, "rows": pl.Int64()}
+        try:
+            rows = self._connections.run(lambda cursor: _rows(cursor, counted))
+        except Error as error:
+            if error.sqlstate == UNDEFINED_TABLE:
+                return pl.DataFrame(schema=kinds)
+            raise self._failure(error) from error
+        return rows.select(pl.col(name).cast(kind) for name, kind in kinds.items()).sort("currency", "time")
+
     def maintain(self, table: Table, *, history: timedelta, keep: Collection[str] = ()) -> dict[str, int]:
         """See `Store.maintain`: fresh statistics; dead rows the server clears by itself.
 
@@ -177,35 +199,6 @@ class PostgresStore:
 
 
 LONGEST_CURRENCY = 63 - len("indicators_")
-
-SPANS = """
-WITH RECURSIVE held AS (
-    SELECT min(currency) AS currency FROM {table}
-    UNION ALL
-    SELECT (SELECT min(t.currency) FROM {table} t WHERE t.currency > held.currency) FROM held
-    WHERE held.currency IS NOT NULL
-)
-SELECT currency,
-    (SELECT min(time) FROM {table} t WHERE t.currency = held.currency) AS first,
-    (SELECT max(time) FROM {table} t WHERE t.currency = held.currency) AS newest
-FROM held WHERE currency IS NOT NULL ORDER BY currency
-"""
-
-
-def condition(table: Table, start: datetime | None, end: datetime | None, equal: dict[str, str | Sequence[str]]) -> str:
-    """A span of rows in SQL."""
-    parts = []
-    for name, value in equal.items():
-        values = [value] if isinstance(value, str) else list(value)
-        parts.append(f'"{name}" IN ({", ".join(map(text_literal, values))})' if values else "false")
-    parts += [f"{table.time} >= {instant(start)}"] if start is not None else []
-    parts += [f"{table.time} < {instant(end)}"] if end is not None else []
-    return " AND ".join(parts) or "true"
-
-
-def instant(moment: datetime) -> str:
-    """An instant in SQL."""
-    return f"timestamptz '{moment.astimezone(UTC).strftime('%Y-%m-%d %H:%M:%S.%f')}+00'"
 
 
 def _fetch(cursor: Cursor, table: Table, columns: list[str], where: str, known: Equal) -> pl.DataFrame:

@@ -188,6 +188,21 @@ class Store(Protocol):
     def spans(self, table: Table) -> dict[str, tuple[datetime, datetime]]:
         """First and newest stored time of every currency; quick however much is stored."""
 
+    def counts(
+        self,
+        table: Table,
+        *,
+        every: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        **equal: str | Sequence[str],
+    ) -> pl.DataFrame:
+        """Rows as `read` would give them, counted for each currency and `day` or `month` that has any.
+
+        Returns:
+            currency, time (the first instant of the day or month, UTC), rows; sorted.
+        """
+
     def maintain(self, table: Table, *, history: timedelta, keep: Collection[str] = ()) -> dict[str, int]:
         """Keep reading and writing quick; the rows stay, and readers and writers may go on meanwhile.
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import polars as pl
 import pytest
 
-from cryptobot_assets.automation.due import Link, klines_due, known_until, ranges, read_by, recent_keys, stale
+from cryptobot_assets.automation.due import Link, klines_due, ranges, read_by, recent_keys, stale
 from cryptobot_assets.partitions import Partitions
-from cryptobot_assets.storage.lake import Lake
-from cryptobot_assets.storage.store import GAPS, KLINES
 from cryptobot_assets_tests.automation.ticks import CURRENCIES, keys, make_settings
-from cryptobot_assets_tests.factories import make_klines
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster._utils.warnings.BetaWarning")
 NOON = datetime(2024, 2, 10, 12, tzinfo=UTC)
@@ -25,9 +21,15 @@ def partitions(tmp_path: Path) -> Partitions:
     return Partitions(make_settings(tmp_path))
 
 
-def known(**until: datetime) -> dict[str, datetime]:
-    """Everything known to noon but for some currencies."""
-    return dict.fromkeys(CURRENCIES, NOON) | until
+def known(**until: datetime) -> dict[str, int]:
+    """Hours known of each day: to noon of the last one, to another instant for some currencies."""
+    starts = {day: datetime.fromisoformat(day).replace(tzinfo=UTC) for day in DAYS}
+    ends = dict.fromkeys(CURRENCIES, NOON) | until
+    return {
+        f"{currency}|{day}": min(max((end - start) // timedelta(hours=1), 0), 24)
+        for currency, end in ends.items()
+        for day, start in starts.items()
+    }
 
 
 def test_recent_keys_go_back_as_far_as_the_settings_say_and_never_before_the_first_day(tmp_path: Path):
@@ -70,18 +72,9 @@ def test_a_partition_never_recorded_is_due_though_later_ones_are(partitions: Par
     assert due == {"BTCUSDT": [], "ETHUSDT": [], "LTCUSDT": ["2024-02-06", *DAYS[-2:]]}
 
 
-def test_what_is_recorded_as_missing_is_known(tmp_path: Path):
-    lake = Lake(str(tmp_path))
-    rows = make_klines(30)
-    lake.replace(KLINES, rows, start=None, end=None, currency="BTCUSDT")
-    newest = rows["time"].max()
-    assert known_until(lake, "1h") == {"BTCUSDT": newest + timedelta(hours=1)}
-    end = newest + timedelta(hours=9)
-    gap = rows.head(2).select("currency", "time", end=end, missing=8, kind=None).cast(GAPS.schema)
-    lake.replace(GAPS, gap, start=None, end=None, currency="BTCUSDT")
-    assert known_until(lake, "1h") == {"BTCUSDT": end}
-    lake.replace(GAPS, gap.with_columns(kind=pl.lit("missing")), start=None, end=None, currency="BTCUSDT")
-    assert known_until(lake, "1h") == {"BTCUSDT": newest + timedelta(hours=1)}, "what is missing on our side is due"
+def test_a_day_that_lacks_hours_is_due_though_later_ones_are_whole(partitions: Partitions):
+    due = klines_due(CURRENCIES, keys(DAYS), known() | {"ETHUSDT|2024-02-06": 23}, partitions, NOON)
+    assert due == {"BTCUSDT": [], "ETHUSDT": ["2024-02-06", *DAYS[-2:]], "LTCUSDT": []}
 
 
 READS_A_DAY_BEFORE = Link("klines", "indicators", days_before=1)

@@ -13,7 +13,7 @@ import pytest
 from cryptobot_assets.cli.ranges import PARTITIONS_A_RUN, KeyRange, missing_ranges, whole_ranges
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage.store import KLINES, open_store
+from cryptobot_assets.storage.store import INDICATORS, KLINES, open_store
 from cryptobot_assets_tests.factories import START, make_klines
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster._utils.warnings.BetaWarning")
@@ -101,3 +101,27 @@ def test_a_day_recorded_before_its_end_is_done_again(tmp_path: Path) -> None:
         ("C000USDT|2024-01-03", "C000USDT|2024-01-03"),
         ("C001USDT|2024-01-01", "C001USDT|2024-01-03"),
     ]
+
+
+def test_a_day_that_lacks_rows_is_done_again_whatever_is_recorded(tmp_path: Path) -> None:
+    """The platform stood still from the noon of one day to the next tick, days later."""
+    deployment = make_deployment(tmp_path, days=4, stored=NAMES[:1])
+    deployment.done["klines"] = {f"{NAMES[0]}|2024-01-0{day}" for day in (1, 2, 3, 4)}
+    store, noon = open_store(deployment.settings), START + timedelta(days=1, hours=12)
+    assert missing_ranges(deployment, "klines", NAMES[:1], FIRST, LAST) == []
+    rest = store.read(KLINES).filter((pl.col("time") < noon) | (pl.col("time") >= START + timedelta(days=2)))
+    store.replace(KLINES, rest, start=None, end=None)
+    (one,) = missing_ranges(deployment, "klines", NAMES[:1], FIRST, LAST)
+    assert one.keys == ("C000USDT|2024-01-02", "C000USDT|2024-01-02")
+
+
+def test_indicators_are_done_where_rows_have_none(tmp_path: Path) -> None:
+    deployment = make_deployment(tmp_path, days=4, stored=NAMES[:1])
+    days = [f"{NAMES[0]}|2024-01-0{day}" for day in (1, 2, 3, 4)]
+    deployment.done["indicators"] = set(days)
+    closes = open_store(deployment.settings).read(KLINES, columns=["currency", "time", "close"])
+    blank = [pl.lit(None, kind).alias(name) for name, kind in INDICATORS.schema.items() if name not in closes.columns]
+    made = closes.with_columns(blank).filter(pl.col("time") != START + timedelta(days=2))
+    open_store(deployment.settings).replace(INDICATORS, made, start=None, end=None)
+    (one,) = missing_ranges(deployment, "indicators", NAMES[:1], FIRST, LAST)
+    assert one.keys == (days[2], days[2])

@@ -185,6 +185,21 @@ class StoreContract:
             store.replace(PREDICTIONS, rows, start=START, end=END, market=market)
         assert store.read(PREDICTIONS, market=market).height == store.read(PREDICTIONS, market="ALL").height == 48
 
+    def test_rows_are_counted_by_day_and_by_month(self, store: Store):
+        assert store.counts(KLINES, every="day").is_empty()
+        for name, count in (("ETHUSDT", 30), ("BTCUSDT", 48)):
+            rows = make_rows(KLINES, count, currency=name)
+            store.replace(KLINES, rows, start=START, end=END, currency=name)
+        days = store.counts(KLINES, every="day")
+        assert days.schema == {"currency": pl.String, "time": KLINES.schema["time"], "rows": pl.Int64}
+        assert days.rows() == [
+            ("BTCUSDT", START, 24), ("BTCUSDT", hours_after(24), 24), ("ETHUSDT", START, 24),
+            ("ETHUSDT", hours_after(24), 6),
+        ]  # fmt: skip
+        assert store.counts(KLINES, every="month", currency=["ETHUSDT"]).rows() == [("ETHUSDT", START, 30)]
+        part = store.counts(KLINES, every="day", start=hours_after(5), end=hours_after(25), currency="BTCUSDT")
+        assert part.rows() == [("BTCUSDT", START, 19), ("BTCUSDT", hours_after(24), 1)]
+
     # Replacing
 
     @EVERY_TABLE
