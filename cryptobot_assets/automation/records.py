@@ -49,6 +49,17 @@ def newest_records(
     return {key: place for key, place in found.items() if wanted is None or key in wanted}
 
 
+def left_behind(instance: dg.DagsterInstance, asset: str) -> set[str]:
+    """Partitions whose newest run failed or was killed: what it stored of them nobody knows."""
+    log = instance.event_log_storage
+    tried = log.get_latest_asset_partition_materialization_attempts_without_materializations(dg.AssetKey(asset))
+    if not tried:
+        return set()
+    runs = instance.get_runs(dg.RunsFilter(run_ids=list({run_id for run_id, _ in tried.values()})))
+    going_on = {run.run_id for run in runs if not run.is_finished}
+    return {key for key, (run_id, _) in tried.items() if run_id not in going_on}
+
+
 def keys_of(currencies: Iterable[str], keys: Sequence[str]) -> Iterator[str]:
     """Partition keys of market data: every currency over every span."""
     return (f"{currency}|{key}" for currency in currencies for key in keys)
@@ -59,11 +70,15 @@ def stale_partitions(
 ) -> Due:
     """Of these spans, those of the link's downstream layer that are older than something they are made of."""
     read = sorted({one for key in keys for one in reads(link, partitions, key)})
+    asset = group.asset(link.downstream)
+    made = newest_records(instance, asset, keys_of(group.currencies, keys))
+    for key in left_behind(instance, asset):
+        made.pop(key, None)
     return stale(
         link,
         group.currencies,
         newest_records(instance, group.asset(link.upstream), keys_of(group.currencies, read)),
-        newest_records(instance, group.asset(link.downstream), keys_of(group.currencies, keys)),
+        made,
         partitions,
         keys,
     )

@@ -7,6 +7,7 @@ from cryptobot_assets.automation.due import Link, klines_due, recent_keys
 from cryptobot_assets.automation.records import (
     ASSET_JOB,
     keys_of,
+    left_behind,
     newest_records,
     range_requests,
     schedule_status,
@@ -48,7 +49,8 @@ def _ingestion_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
         asked = []
         for group in partitions.groups:
             asset = group.asset("klines")
-            recorded = newest_records(instance, asset, keys_of(group.currencies, keys))
+            recorded = set(newest_records(instance, asset, keys_of(group.currencies, keys)))
+            recorded -= left_behind(instance, asset)
             known = known_instants(store, partitions, group.currencies, keys)
             due = klines_due(group.currencies, recorded, known, partitions, now)
             asked += range_requests(instance, partitions, group, asset, due, occasion=f"{tick:%Y-%m-%dT%H:%M}")

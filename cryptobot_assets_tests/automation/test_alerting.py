@@ -67,19 +67,8 @@ def fail(platform: Platform, first: str = FIRST, last: str = LAST, **tags: str) 
     return run.run_id
 
 
-def run_and_fail(platform: Platform, error: Exception) -> str:
-    """A run of klines over one partition that raises this error; its id."""
-
-    @dg.asset(name="klines", partitions_def=platform.partitions.market_data(platform.partitions.groups[0]))
-    def klines() -> None:
-        raise error
-
-    result = dg.materialize([klines], instance=platform.instance, partition_key=FIRST, raise_on_error=False)
-    return result.run_id
-
-
 def test_a_failed_run_is_told_with_its_cause_and_its_page(platform: Platform, see: Look, receiver: Received) -> None:
-    run_id = run_and_fail(platform, ExchangeUnreachable("nothing answers there"))
+    run_id = platform.run_and_fail("klines", FIRST, ExchangeUnreachable("nothing answers there"))
     assert see() == [("failed", "klines failed for 1 partition")]
     (body,) = receiver.bodies
     assert body["reason"] == "nothing answers there"
@@ -87,7 +76,7 @@ def test_a_failed_run_is_told_with_its_cause_and_its_page(platform: Platform, se
     assert body["subjects"] == [FIRST]
     assert body["links"] == [f"http://127.0.0.1:3001/runs/{run_id}"]
     assert "the next tick fills what is missing" in body["advice"]
-    run_and_fail(platform, ZeroDivisionError("division by zero"))
+    platform.run_and_fail("klines", FIRST, ZeroDivisionError("division by zero"))
     assert see() == [("failed", "klines failed for 1 partition")], "another cause"
     assert receiver.bodies[1]["reason"] == "ZeroDivisionError: division by zero"
 

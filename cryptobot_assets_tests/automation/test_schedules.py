@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from cryptobot_assets.domain.intervals import DAY
+from cryptobot_assets.errors import ExchangeUnreachable, StoreError
 from cryptobot_assets.exchange.clock import fixed_clock
 from cryptobot_assets.exchange.market import to_ms
 from cryptobot_assets.exchange.simulation import simulate
@@ -73,6 +74,22 @@ def test_a_run_that_waits_already_is_not_asked_for_again(platform: Platform) -> 
     assert isinstance(platform.tick("ingestion_schedule", "2024-01-02T12:30"), str)
     assert ranges_asked(platform.tick("ingestion_schedule", "2024-01-03T00:00")) == [
         ("BTCUSDT|2024-01-03", "LTCUSDT|2024-01-03")
+    ]
+
+
+def test_what_a_failed_run_left_behind_is_asked_for_though_an_earlier_one_recorded_it(platform: Platform) -> None:
+    days = [f"2024-01-0{day}" for day in range(1, 5)]
+    store_klines(platform, dict.fromkeys(CURRENCIES, 84))
+    platform.record("klines", keys(days))
+    assert isinstance(platform.tick("ingestion_schedule", "2024-01-04T12:00"), str)
+    platform.run_and_fail("klines", "ETHUSDT|2024-01-02", ExchangeUnreachable("gone"))
+    assert ranges_asked(platform.tick("ingestion_schedule", "2024-01-04T12:00")) == [
+        ("ETHUSDT|2024-01-02", "ETHUSDT|2024-01-04")
+    ]
+    platform.record("indicators", keys(days))
+    platform.run_and_fail("indicators", "LTCUSDT|2024-01-04", StoreError("full"))
+    assert ranges_asked(platform.tick("indicators_schedule", "2024-01-04T13:00")) == [
+        ("LTCUSDT|2024-01-04", "LTCUSDT|2024-01-04")
     ]
 
 

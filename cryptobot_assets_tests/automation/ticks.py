@@ -46,6 +46,15 @@ class Platform:
         for key in keys:
             self.instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=key))
 
+    def run_and_fail(self, asset: str, key: str, error: Exception) -> str:
+        """A run over one partition that raises this error; its id."""
+
+        @dg.asset(name=asset, partitions_def=self.partitions.market_data(self.partitions.groups[0]))
+        def failing() -> None:
+            raise error
+
+        return dg.materialize([failing], instance=self.instance, partition_key=key, raise_on_error=False).run_id
+
     def tick(self, schedule: str, moment: str) -> list[dg.RunRequest] | str:
         """What a schedule asks for at a moment, or why it asks for nothing."""
         at = datetime.fromisoformat(moment).replace(tzinfo=UTC)
