@@ -28,9 +28,9 @@ from pathlib import Path
 
 import polars as pl
 
-from cryptobot_assets.assets.market_data import BLOCK_DAYS, store_klines
+from cryptobot_assets.assets.market_data import store_klines
 from cryptobot_assets.domain.intervals import DAY
-from cryptobot_assets.domain.sources import Source, Span, month_after, month_blocks
+from cryptobot_assets.domain.sources import Source, Span, block_days, month_after, month_blocks
 from cryptobot_assets.exchange.archives import Archives
 from cryptobot_assets.exchange.simulation import simulate
 from cryptobot_assets.storage.archive import CSV_COLUMNS, parse_klines, unzip
@@ -110,7 +110,7 @@ def bare_parse(text: bytes) -> pl.DataFrame:
 def in_blocks(frames: list[pl.DataFrame], start: datetime, end: datetime) -> list[Fetched]:
     rows = pl.concat(frames)
     blocks = []
-    for span in month_blocks(Span(CURRENCY, start, end), BLOCK_DAYS):
+    for span in month_blocks(Span(CURRENCY, start, end), block_days("1m")):
         inside = rows.filter(pl.col("time").is_between(span.start, span.end, closed="left"))
         blocks.append(Fetched(span, span.start, span.end, inside.rechunk(), []))
     return blocks
@@ -120,7 +120,7 @@ def store_ours(blocks: list[Fetched]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Lake(folder)
         for block in blocks:
-            store_klines(block, "1m", store)
+            store_klines([block], "1m", store)
 
 
 def store_parquet(blocks: list[Fetched]) -> None:

@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -16,7 +17,7 @@ PACKAGE = "cryptobot_assets"
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
-    {"errors", "linux", "progress"},
+    {"ahead", "errors", "linux", "progress"},
     {"settings", "domain", "home", "process_guard", "processes", "profile"},
     {"models", "storage", "alerts"},
     {"audit", "partitions", "pools", "resources", "leaderboard", "report", "universe", "wholeness"},
@@ -37,7 +38,6 @@ BESIDE = {
 HOMES = {
     "arch": ("domain/bootstrap.py", "domain/significance.py"),
     "purgedcv": ("domain/significance.py",),
-    "scipy": ("domain/indicators.py",),
     "deltalake": ("storage/lake",),
     "duckdb": ("storage/sql.py",),
     "requests": ("storage/http.py", "storage/mlflow_client.py", "alerts/webhook.py", "processes.py", "cli/"),
@@ -65,8 +65,22 @@ HOMES = {
 }
 """The files, or folders, that may import a library."""
 
-DOMAIN_LIBRARIES = {"numpy", "polars", "scipy", "arch", "threadpoolctl", "purgedcv"}
+DOMAIN_LIBRARIES = {"numpy", "polars", "arch", "threadpoolctl", "purgedcv"}
 CLOCKS_AND_OUTSIDE = {"os", "time", "random", "pathlib", "io", "socket", "subprocess", "logging", "urllib", "tempfile"}
+
+HEAVY = {
+    "arch",
+    "bentoml",
+    "catboost",
+    "matplotlib",
+    "mlflow",
+    "onnxruntime",
+    "purgedcv",
+    "skl2onnx",
+    "sklearn",
+    "xgboost",
+}
+"""Libraries that take a second or 100 MB to import."""
 
 ENVIRONMENT = {
     "deployment.py": "tells child processes where the rest of the deployment is",
@@ -145,6 +159,34 @@ def reach(path: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@lru_cache
+def loaded(path: str) -> frozenset[str]:
+    """Third-party packages that importing a module imports, itself or through other modules of ours."""
+    found, seen, ahead = set(), set(), [path]
+    while ahead:
+        here = ahead.pop()
+        if here not in seen and here in sources():
+            seen.add(here)
+            for name in _at_import(sources()[here].body):
+                if name.startswith(f"{PACKAGE}."):
+                    inner = name.removeprefix(f"{PACKAGE}.").replace(".", "/")
+                    ahead += [f"{inner}.py", f"{inner.rpartition('/')[0]}.py"]
+                else:
+                    found.add(name.split(".")[0])
+    return frozenset(found)
+
+
+def _at_import(body: list[ast.stmt]) -> Iterator[str]:
+    """Full names of what statements import when they run; the bodies of functions do not, nor what only types need."""
+    for node in body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.If | ast.Try | ast.With) and "TYPE_CHECKING" not in ast.dump(node):
+            yield from _at_import([*node.body, *getattr(node, "orelse", ()), *getattr(node, "finalbody", ())])
+
+
 def allowed_parts(part: str) -> set[str]:
     if part in BESIDE:
         return BESIDE[part]
@@ -181,10 +223,18 @@ def test_exchange_and_models_never_reach_the_registry_or_the_store():
     assert {path: reach(path) & stores for path in modules("exchange", "models") if reach(path) & stores} == {}
 
 
+@pytest.mark.parametrize("path", ["definitions.py", "cli/backfill.py", "storage/registry.py"])
+def test_heavy_libraries_are_imported_when_they_are_first_used(path: str):
+    assert loaded(path) & HEAVY == set()
+    assert reach(path) & HEAVY != set()
+
+
 def test_reach_follows_imports():
     assert {"dagster", "deltalake", "optuna"} <= reach("definitions.py")
     assert "mlflow" in reach("resources.py")
     assert "deltalake" in reach("leaderboard.py")
+    assert {"dagster", "polars"} <= loaded("definitions.py")
+    assert "onnxruntime" in loaded("models/onnx_file.py")
     assert "deltalake" not in libraries("leaderboard.py")
 
 

@@ -1,19 +1,24 @@
 """Indicators: point-in-time columns of every kline."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 import polars as pl
 
+from cryptobot_assets.ahead import one_ahead
 from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.assets.pictures import indicator_picture
 from cryptobot_assets.domain.indicators import INDICATOR_NAMES, LONGEST_LOOKBACK, indicator_frame
-from cryptobot_assets.partitions import Group, Partitions, Span
+from cryptobot_assets.domain.sources import Span, block_days, together
+from cryptobot_assets.partitions import Group, Partitions
 from cryptobot_assets.pools import STORE
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.store import INDICATORS, KLINES, Store
 
-BLOCK_DAYS = 120
 GROUP = "features"
 COMPLETE_ROWS = "rows_with_every_28_day_indicator"
+Indicated = tuple[Span, pl.DataFrame]
+"""A block and its indicators."""
 
 
 def feature_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
@@ -44,9 +49,12 @@ def _indicators_asset(partitions: Partitions, group: Group) -> dg.AssetsDefiniti
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], progress: dg.ResourceParam[Progress]
     ) -> dg.MaterializeResult:
         report = PartitionReport(partitions, (ROWS, COMPLETE_ROWS))
-        for span in partitions.spans_of(context.partition_keys):
-            for block in partitions.blocks(span, BLOCK_DAYS):
-                rows = indicate(block, interval, store)
+        spans = partitions.spans_of(context.partition_keys)
+        blocks = [block for span in spans for block in partitions.blocks(span, block_days(interval))]
+        writes = together(blocks, interval)
+        for found in one_ahead([(block, compute(block, interval, store)) for block in write] for write in writes):
+            store_indicators(found, store)
+            for block, rows in found:
                 complete = rows.drop_nulls(set(INDICATOR_NAMES) - {"ma25_99d", "ma25_99d_scale"})
                 report.count(ROWS, block.currency, rows["time"])
                 report.count(COMPLETE_ROWS, block.currency, complete["time"])
@@ -59,7 +67,14 @@ def _indicators_asset(partitions: Partitions, group: Group) -> dg.AssetsDefiniti
 
 
 def indicate(block: Span, interval: str, store: Store, *, arriving: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Compute and store the indicators of one block; returns them.
+    """Compute and store the indicators of one block; returns them. See `compute`."""
+    rows = compute(block, interval, store, arriving=arriving)
+    store_indicators([(block, rows)], store)
+    return rows
+
+
+def compute(block: Span, interval: str, store: Store, *, arriving: pl.DataFrame | None = None) -> pl.DataFrame:
+    """The indicators of one block, of the stored klines.
 
     Args:
         arriving: klines of the currency that are about to be stored and count as if they were.
@@ -73,6 +88,11 @@ def indicate(block: Span, interval: str, store: Store, *, arriving: pl.DataFrame
     )
     if arriving is not None:
         klines = pl.concat([klines, arriving.select(klines.columns)])
-    frame = indicator_frame(klines, interval, block.start, block.end)
-    store.replace(INDICATORS, frame, start=block.start, end=block.end, currency=block.currency)
-    return frame
+    return indicator_frame(klines, interval, block.start, block.end)
+
+
+def store_indicators(found: Sequence[Indicated], store: Store) -> None:
+    """Store the indicators of one span of time, a block a currency, in place of what was there."""
+    span, currencies = found[0][0], [block.currency for block, _ in found]
+    frames = pl.concat(rows for _, rows in found)
+    store.replace(INDICATORS, frames, start=span.start, end=span.end, currency=currencies)

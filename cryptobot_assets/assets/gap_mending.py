@@ -6,14 +6,14 @@ from datetime import datetime
 
 import polars as pl
 
-from cryptobot_assets.assets.features import BLOCK_DAYS, indicate
+from cryptobot_assets.assets.features import indicate
 from cryptobot_assets.assets.partition_report import KEY_FORMATS
 from cryptobot_assets.domain.gap_grid import Kind
 from cryptobot_assets.domain.gaps import find_gaps, repairable_spans
 from cryptobot_assets.domain.indicators import LONGEST_LOOKBACK
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.klines import KLINE_KEY
-from cryptobot_assets.domain.sources import Span, day_floor
+from cryptobot_assets.domain.sources import Span, block_days, day_floor
 from cryptobot_assets.errors import BadKlines, ExchangeError, ExchangeUnreachable, RateLimited
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.progress import Progress
@@ -104,7 +104,7 @@ def mend(
     computed = [
         indicate(block, interval, store, arriving=arriving).select(KLINE_KEY)
         for span in _reading(arriving["time"], indicated, partitions)
-        for block in partitions.blocks(span, BLOCK_DAYS)
+        for block in partitions.blocks(span, block_days(interval))
     ]
     for block in blocks:
         _add(block, store)

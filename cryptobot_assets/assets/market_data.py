@@ -1,6 +1,9 @@
 """Market data: klines as the exchange recorded them, and the gaps it left."""
 
+from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime
+from itertools import chain, groupby, islice
 
 import dagster as dg
 import polars as pl
@@ -10,7 +13,7 @@ from cryptobot_assets.assets.patience import Patience, fetch_patiently
 from cryptobot_assets.assets.pictures import kline_picture
 from cryptobot_assets.domain.gap_grid import GapGrid, record_ingested
 from cryptobot_assets.domain.gaps import find_gaps, missing_times
-from cryptobot_assets.domain.sources import month_blocks
+from cryptobot_assets.domain.sources import block_days, month_blocks, together
 from cryptobot_assets.partitions import Group, Partitions
 from cryptobot_assets.pools import EXCHANGE
 from cryptobot_assets.progress import Progress
@@ -20,9 +23,6 @@ from cryptobot_assets.storage.store import KLINES, Store
 
 ARCHIVED_ROWS = "rows_from_archives"
 MOST_FALLBACKS_TOLD = 20
-BLOCK_DAYS = 92
-"""Room for three months in one commit."""
-
 GROUP = "market_data"
 
 
@@ -60,41 +60,55 @@ def _klines_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         report = PartitionReport(partitions, (ROWS, ARCHIVED_ROWS, "missing_klines"))
         spans = partitions.spans_of(context.partition_keys)
-        blocks = (block for span in spans for block in month_blocks(span, BLOCK_DAYS))
+        blocks = [block for span in spans for block in month_blocks(span, block_days(interval))]
+        writes = list(together(blocks, interval))
         fallbacks: list[str] = []
-        with closing(fetch_patiently(history, blocks, interval, progress, patience, context.log)) as fetched:
-            for block in fetched:
-                currency, rows = block.span.currency, block.rows
-                gaps = store_klines(block, interval, store)
-                report.count(ROWS, currency, rows["time"])
-                report.count(ARCHIVED_ROWS, currency, rows.filter(pl.col("source") == "archive")["time"])
-                report.count("missing_klines", currency, missing_times(gaps, interval))
-                report.show(currency, rows, kline_picture)
-                fallbacks += block.fallbacks
+        with closing(fetch_patiently(history, chain(*writes), interval, progress, patience, context.log)) as fetched:
+            for write in writes:
+                found = list(islice(fetched, len(write)))
+                for block, gaps in zip(found, store_klines(found, interval, store), strict=True):
+                    currency, rows = block.span.currency, block.rows
+                    report.count(ROWS, currency, rows["time"])
+                    report.count(ARCHIVED_ROWS, currency, rows.filter(pl.col("source") == "archive")["time"])
+                    report.count("missing_klines", currency, missing_times(gaps, interval))
+                    report.show(currency, rows, kline_picture)
+                    fallbacks += block.fallbacks
         report.attach(context)
         return dg.MaterializeResult(metadata={"source": history.title, **told_fallbacks(fallbacks)})
 
     return klines
 
 
-def store_klines(block: Fetched, interval: str, store: Store) -> pl.DataFrame:
-    """Store a block's klines and gaps in place of what was there; returns the gaps since trading began.
+def store_klines(blocks: Sequence[Fetched], interval: str, store: Store) -> list[pl.DataFrame]:
+    """Store klines and gaps of one span of time, a block a currency, in place of what was there.
 
-    Where it had not begun is recorded too, so that rows which vanish from the table later are missed.
-    What was not finished when the block was fetched is left as it is: whoever fetched later knows it.
+    Where trading had not begun is recorded too, so that rows which vanish from the table later are missed.
+    What was not finished when a block was fetched is left as it is: whoever fetched later knows it.
+
+    Returns:
+        each block's gaps since trading began.
     """
-    currency, start, rows = block.span.currency, block.span.start, block.rows
-    end = min(block.span.end, block.end)
-    gaps = find_gaps(currency, rows["time"], interval, block.start, block.end)
-    if start < end:
-        store.replace(KLINES, rows, start=start, end=end, currency=currency)
-        grid = GapGrid((currency,), start, end, interval)
-
-        def remake(held: pl.DataFrame) -> pl.DataFrame:
-            return record_ingested(grid, gaps, held, listed=block.start)
-
-        rewrite_gaps(store, start, end, interval, remake, currency=currency)
+    gaps = [find_gaps(block.span.currency, block.rows["time"], interval, block.start, block.end) for block in blocks]
+    found = list(zip(blocks, gaps, strict=True))
+    for end, same in groupby(found, key=lambda pair: min(pair[0].span.end, pair[0].end)):
+        if blocks[0].span.start < end:
+            _store_until(end, list(same), interval, store)
     return gaps
+
+
+def _store_until(end: datetime, found: list[tuple[Fetched, pl.DataFrame]], interval: str, store: Store) -> None:
+    start, currencies = found[0][0].span.start, [block.span.currency for block, _ in found]
+    store.replace(KLINES, pl.concat(block.rows for block, _ in found), start=start, end=end, currency=currencies)
+
+    def remake(held: pl.DataFrame) -> pl.DataFrame:
+        records = []
+        for block, gaps in found:
+            grid = GapGrid((block.span.currency,), start, end, interval)
+            before = held.filter(pl.col("currency") == block.span.currency)
+            records.append(record_ingested(grid, gaps, before, listed=block.start))
+        return pl.concat(records)
+
+    rewrite_gaps(store, start, end, interval, remake, currency=currencies)
 
 
 def told_fallbacks(fallbacks: list[str]) -> dict[str, object]:

@@ -11,32 +11,36 @@ import dagster as dg
 import polars as pl
 
 from cryptobot_assets.assets.partition_metadata import add_partition_metadata
+from cryptobot_assets.assets.pictures import thinned
 from cryptobot_assets.partitions import Partitions
 
-MOST_PICTURES = 10
+MOST_PICTURES = 4
+"""A picture takes as long to draw as 100,000 klines to store."""
+
 KEY_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m-01"}
 ROWS = "rows"
 ROW_COUNT = "dagster/row_count"
-Paint = Callable[[pl.DataFrame], str]
+Paint = Callable[[pl.DataFrame, int], str]
+"""Draws rows, of which the caller gives only some; the number says how many they stand for."""
 
 
 class PartitionReport:
-    """Counts of each partition of a run, and a picture of each currency's last block."""
+    """Counts of each partition of a run, and a picture of the last block of a few currencies."""
 
     def __init__(self, partitions: Partitions, counts: Sequence[str]) -> None:
         self._format = KEY_FORMATS[partitions.span_name]
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in counts}
-        self._shown: dict[str, tuple[pl.DataFrame, Paint]] = {}
+        self._shown: dict[str, tuple[pl.DataFrame, int, Paint]] = {}
 
     def count(self, name: str, currency: str, times: pl.Series) -> None:
         """Count one of `name` at each of these times."""
-        for key, count in times.dt.strftime(self._format).value_counts().iter_rows():
-            self._counts[name][f"{currency}|{key}"] += count
+        for day, count in times.dt.date().value_counts().iter_rows():
+            self._counts[name][f"{currency}|{day:{self._format}}"] += count
 
     def show(self, currency: str, rows: pl.DataFrame, paint: Paint) -> None:
         """Picture these rows, unless there are none, instead of those of the currency's earlier blocks."""
-        if rows.height:
-            self._shown[currency] = rows, paint
+        if rows.height and (currency in self._shown or len(self._shown) < MOST_PICTURES):
+            self._shown[currency] = thinned(rows), rows.height, paint
 
     def attach(self, context: dg.AssetExecutionContext) -> None:
         """Hang the figures on their partitions, each picture on the last of its currency."""
@@ -46,6 +50,6 @@ class PartitionReport:
             for key in keys
         }
         last_keys = {key.split("|", 1)[0]: key for key in sorted(keys)}
-        for currency, (rows, paint) in list(self._shown.items())[:MOST_PICTURES]:
-            told[last_keys[currency]]["picture"] = dg.MetadataValue.md(paint(rows))
+        for currency, (rows, count, paint) in self._shown.items():
+            told[last_keys[currency]]["picture"] = dg.MetadataValue.md(paint(rows, count))
         add_partition_metadata(context, told)

@@ -61,19 +61,20 @@ def _times(frame: pl.DataFrame) -> np.ndarray:
     return frame["time"].dt.replace_time_zone(None).to_numpy()
 
 
-def _thin(frame: pl.DataFrame) -> pl.DataFrame:
+def thinned(frame: pl.DataFrame) -> pl.DataFrame:
+    """Rows enough for a picture, evenly taken."""
     return frame.gather_every(max(frame.height // MOST_POINTS, 1))
 
 
-def kline_picture(klines: pl.DataFrame) -> str:
-    """Close and volume of one currency, as Markdown."""
+def kline_picture(klines: pl.DataFrame, count: int | None = None) -> str:
+    """Close and volume of one currency, as Markdown; the klines may stand for `count` of them."""
     if klines.is_empty():
         return "No klines in this range."
-    title = f"{klines['currency'][0]}, {klines.height:,} klines"
+    title = f"{klines['currency'][0]}, {count or klines.height:,} klines"
 
     def paint(figure: Figure) -> None:
         price, volume = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        shown = _thin(klines)
+        shown = thinned(klines)
         price.plot(_times(shown), shown["close"], color=BLUE, linewidth=0.8)
         price.set(ylabel="close (quote)", title=title)
         volume.fill_between(_times(shown), shown["volume"].to_numpy(), color=GREY, linewidth=0)
@@ -84,15 +85,15 @@ def kline_picture(klines: pl.DataFrame) -> str:
     return as_markdown(draw(paint), title)
 
 
-def indicator_picture(indicators: pl.DataFrame) -> str:
-    """Scaled close and moving-average differences of one currency, as Markdown."""
+def indicator_picture(indicators: pl.DataFrame, count: int | None = None) -> str:
+    """Scaled close and moving-average differences of one currency, as Markdown; rows may stand for `count`."""
     if indicators.is_empty():
         return "No indicators in this range."
-    title = f"{indicators['currency'][0]}, {indicators.height:,} rows of indicators"
+    title = f"{indicators['currency'][0]}, {count or indicators.height:,} rows of indicators"
 
     def paint(figure: Figure) -> None:
         scaled, averages = figure.subplots(2, 1, sharex=True)
-        shown = _thin(indicators)
+        shown = thinned(indicators)
         scaled.plot(_times(shown), shown["close_minmax_scale"], color=BLUE, linewidth=0.8)
         scaled.set(ylabel="close_minmax_scale", ylim=(-0.05, 1.05), title=title)
         for name, colour in (("ma7_25h_scale", ORANGE), ("ma25_99h_scale", GREEN), ("ma7_25d_scale", GREY)):
@@ -175,7 +176,7 @@ def actual_against_predicted(rows: pl.DataFrame, title: str) -> bytes:
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        shown = _thin(rows)
+        shown = thinned(rows)
         axes.scatter(shown["predicted_return"] * 100, shown["realised_return"] * 100, s=4, alpha=0.25, color=GREY)
         axes.plot(
             deciles["predicted_return"] * 100,

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from datetime import UTC, date, datetime
 
 from cryptobot_assets.cli.console import Stage, say
-from cryptobot_assets.cli.market import archive_beside, exchange_of, explore
+from cryptobot_assets.cli.market import archive_beside, exchange_of, listed_currencies
 from cryptobot_assets.cli.ranges import missing_ranges
 from cryptobot_assets.deployment import open_deployment
 from cryptobot_assets.domain.intervals import DAY, day_start, interval_delta
@@ -16,6 +16,7 @@ from cryptobot_assets.partitions import POOLED_MARKET
 from cryptobot_assets.processes import Supervisor
 from cryptobot_assets.profile import HomeProfile, read_profile, write_profile
 from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.exchange import Exchange
 from cryptobot_assets.universe import EVERY
 
 
@@ -28,7 +29,7 @@ def run_backfill(settings: Settings, currencies: tuple[str, ...], first: date, l
     with ExitStack() as stack:
         stack.enter_context(HomeLock(settings.home, "cryptobot backfill"))
         url, _ = exchange_of(settings, stack.enter_context(Supervisor()))
-        currencies = explore(url, settings.interval, currencies).currencies
+        currencies = listed_currencies(Exchange(url), currencies)
         deployment = stack.enter_context(open_deployment(widen(settings, currencies, first, url)))
         expected = len(currencies) * int((day_start(last) + DAY - day_start(first)) / interval_delta(settings.interval))
         for layer, title in (("klines", "Ingest klines"), ("indicators", "Build indicators")):

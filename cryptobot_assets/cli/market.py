@@ -95,13 +95,22 @@ def explore(url: str, interval: str, wanted: tuple[str, ...] | None) -> LiveMark
         UnknownCurrency: one of them is not listed.
     """
     exchange = Exchange(url)
-    listed = traded_currencies(exchange)
-    currencies = tuple(_listed_name(name, listed) for name in wanted) if wanted else listed
+    currencies = listed_currencies(exchange, wanted)
     firsts = [first for name in currencies if (first := exchange.first_time(name, interval)) is not None]
     if not firsts:
         raise UsageError(f"the exchange at {url} has no {interval} kline of {', '.join(currencies)}")
     end = exchange.last_finished(interval)
     return LiveMarket(url, currencies, min(firsts).date(), (end - timedelta(microseconds=1)).date())
+
+
+def listed_currencies(exchange: Exchange, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The wanted currencies by their symbols, all USDT symbols that trade when None.
+
+    Raises:
+        UnknownCurrency: one of them is not listed.
+    """
+    listed = traded_currencies(exchange)
+    return tuple(_listed_name(name, listed) for name in wanted) if wanted else listed
 
 
 def _listed_name(name: str, listed: tuple[str, ...]) -> str:

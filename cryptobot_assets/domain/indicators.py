@@ -25,7 +25,6 @@ from functools import lru_cache
 
 import numpy as np
 import polars as pl
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from threadpoolctl import ThreadpoolController
 
 from cryptobot_assets.domain.grid import HourGrid, to_grid
@@ -147,13 +146,27 @@ def _minmax_scale(closes: np.ndarray, first_hour: int) -> np.ndarray:
     width = LOOKBACK_HOURS * per_hour
     flat = closes[first_hour - LOOKBACK_HOURS :].ravel()
     known = ~np.isnan(flat)
-    trailing = {"size": width, "origin": (width - 1) // 2, "mode": "nearest"}
-    low = minimum_filter1d(np.where(known, flat, np.inf), **trailing)
-    high = maximum_filter1d(np.where(known, flat, -np.inf), **trailing)
+    low = _trailing(np.minimum, np.where(known, flat, np.inf), width, np.inf)
+    high = _trailing(np.maximum, np.where(known, flat, -np.inf), width, -np.inf)
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled = np.where(high > low, (flat - low) / (high - low), np.nan)
     scaled[~_whole_window(known, width)] = np.nan
     return scaled[LOOKBACK_HOURS * per_hour :].reshape(-1, per_hour)
+
+
+def _trailing(extreme: np.ufunc, values: np.ndarray, width: int, nothing: float) -> np.ndarray:
+    """The least or greatest of the trailing `width` values at each place, `nothing` standing before the first.
+
+    After van Herk (1992): of blocks `width` long, each window is the end of one and the start of the
+    next, so two running extremes a block give them all.
+    """
+    count = len(values)
+    padded = np.full(-(-(count + width - 1) // width) * width, nothing)
+    padded[width - 1 : width - 1 + count] = values
+    blocks = padded.reshape(-1, width)
+    forward = extreme.accumulate(blocks, axis=1).ravel()
+    backward = extreme.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
+    return extreme(backward[:count], forward[width - 1 : width - 1 + count])
 
 
 def _whole_window(known: np.ndarray, width: int) -> np.ndarray:

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from arch.bootstrap import SPA, StepM
 
 from cryptobot_assets.domain.bootstrap import DRAWS
 
@@ -70,6 +69,8 @@ def superiority(skills: Mapping[str, pl.DataFrame], *, seed: int, draws: int = D
         return Superiority(len(values), None, ())
     losses = -(values[:, varied] / spread[varied])
     none = np.zeros(len(values))
+    from arch.bootstrap import SPA, StepM  # a second of imports that only judging needs
+
     options = {"block_size": BLOCK_HOURS, "reps": draws, "bootstrap": "stationary", "seed": seed}
     overall = SPA(none, losses, **options)
     overall.compute()

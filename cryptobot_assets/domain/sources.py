@@ -23,6 +23,13 @@ REST_PAGE_ROWS = 1000
 """Klines one REST request gives: a day's file with fewer costs more requests than it spares."""
 
 
+BLOCK_ROWS = 92 * 24 * 60
+"""Klines of one currency that are read, and held, together."""
+
+ROWS_TOGETHER = 4 * BLOCK_ROWS
+"""Klines in one write: it costs as much as thousands of rows, and memory grows with it."""
+
+
 @dataclass(frozen=True)
 class Span:
     """One currency over [start, end)."""
@@ -104,6 +111,24 @@ def month_blocks(span: Span, days: int) -> Iterator[Span]:
         end = span.end if reach >= span.end else month_floor(reach)
         yield replace(span, start=start, end=end)
         start = end
+
+
+def block_days(interval: str) -> int:
+    """Days of one currency that are read, and held, together: a quarter at 1m, all there is at 1h."""
+    return BLOCK_ROWS * interval_delta(interval) // DAY
+
+
+def together(spans: Iterable[Span], interval: str) -> Iterator[list[Span]]:
+    """The spans in order of time; those of one time together, as long as one write should hold their klines."""
+    held: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.start, span.end, span.currency)):
+        most = max(ROWS_TOGETHER * interval_delta(interval) // (span.end - span.start), 1)
+        if held and ((held[0].start, held[0].end) != (span.start, span.end) or len(held) >= most):
+            yield held
+            held = []
+        held.append(span)
+    if held:
+        yield held
 
 
 def monthly_due(month_end: datetime) -> datetime:

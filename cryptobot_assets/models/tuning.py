@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import optuna
 from threadpoolctl import threadpool_limits
 
 from cryptobot_assets.errors import CryptobotError, NotEnoughHistory
@@ -80,6 +79,8 @@ def tune(
     if not folds or any(len(train) == 0 or len(test) == 0 for train, test in folds):
         raise NotEnoughHistory("a fold has no rows to train or test on: ingest more days or ask for fewer folds")
     splits = [_split(X, y, weight, train, test) for train, test in folds]
+    import optuna  # only whoever tunes waits for it
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=FIRST_RANDOM_TRIALS)

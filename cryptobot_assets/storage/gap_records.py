@@ -28,11 +28,11 @@ def rewrite_gaps(
     interval: str,
     remake: Callable[[pl.DataFrame], pl.DataFrame],
     *,
-    currency: str | None = None,
+    currency: str | Sequence[str] | None = None,
 ) -> None:
     """Put what `remake` makes of the recorded gaps of [start, end) in their place; one atomic write, or none.
 
-    Of one currency, or of all. When somebody else writes gaps meanwhile, it is made again of those.
+    Of one currency, of several, or of all. When somebody else writes gaps meanwhile, it is made again of those.
 
     Raises:
         StoreError: others kept writing.
@@ -47,7 +47,7 @@ def _rewrite(
     end: datetime,
     interval: str,
     remake: Callable[[pl.DataFrame], pl.DataFrame],
-    named: dict[str, str],
+    named: dict[str, str | Sequence[str]],
 ) -> None:
     version = store.version(GAPS)
     after = end + interval_delta(interval)  # what begins at the end may go on from inside

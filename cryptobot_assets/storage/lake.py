@@ -95,7 +95,7 @@ class Lake:
         start: datetime | None,
         end: datetime | None,
         since: str | None = None,
-        **equal: str,
+        **equal: str | Sequence[str],
     ) -> int:
         """See `Store.replace`."""
         rows = require_rows(table, rows, start, end, equal)
@@ -257,15 +257,18 @@ def _absent(table: Table, delta: DeltaTable) -> list[str]:
     return [name for name in table.schema if name not in held]
 
 
-def _predicate(table: Table, start: datetime | None, end: datetime | None, equal: dict[str, str]) -> str:
-    parts = [f"{name} = '{_quoted(value)}'" for name, value in equal.items()]
+def _predicate(
+    table: Table, start: datetime | None, end: datetime | None, equal: Mapping[str, str | Sequence[str]]
+) -> str:
+    parts = [f"{name} IN ({_quoted(value)})" if value else "false" for name, value in equal.items()]
     parts += [f"{table.time} >= {_instant(start)}"] if start is not None else []
     parts += [f"{table.time} < {_instant(end)}"] if end is not None else []
     return " AND ".join(parts) or "true"
 
 
-def _quoted(value: str) -> str:
-    return value.replace("'", "''")
+def _quoted(value: str | Sequence[str]) -> str:
+    values = [value] if isinstance(value, str) else value
+    return ", ".join("'" + one.replace("'", "''") + "'" for one in values)
 
 
 def _instant(moment: datetime) -> str:

@@ -38,7 +38,7 @@ from cryptobot_assets.storage.store import INDICATORS, NO_VERSION, Table
 REVISION = "0003"
 """The newest migration, which this code reads and writes."""
 
-Equal = dict[str, str]
+Equal = dict[str, str | Sequence[str]]
 
 
 class PostgresStore:
@@ -62,9 +62,8 @@ class PostgresStore:
         """See `Store.read`."""
         chosen = list(columns or table.schema)
         where = condition(table, start, end, equal)
-        known = {name: value for name, value in equal.items() if isinstance(value, str)}
         try:
-            rows = self._connections.run(lambda cursor: _fetch(cursor, table, chosen, where, known))
+            rows = self._connections.run(lambda cursor: _fetch(cursor, table, chosen, where, _known(equal)))
         except Error as error:
             if error.sqlstate == UNDEFINED_TABLE:
                 return pl.DataFrame(schema={name: table.schema[name] for name in chosen})
@@ -79,7 +78,7 @@ class PostgresStore:
         start: datetime | None,
         end: datetime | None,
         since: str | None = None,
-        **equal: str,
+        **equal: str | Sequence[str],
     ) -> int:
         """See `Store.replace`. The version stays when nothing differs from what is held."""
         rows = require_rows(table, rows, start, end, equal)
@@ -201,7 +200,12 @@ class PostgresStore:
 LONGEST_CURRENCY = 63 - len("indicators_")
 
 
-def _fetch(cursor: Cursor, table: Table, columns: list[str], where: str, known: Equal) -> pl.DataFrame:
+def _known(equal: Equal) -> dict[str, str]:
+    """Columns that have one value in all of a span."""
+    return {name: value for name, value in equal.items() if isinstance(value, str)}
+
+
+def _fetch(cursor: Cursor, table: Table, columns: list[str], where: str, known: dict[str, str]) -> pl.DataFrame:
     """The columns and the key, unsorted; a column of one known value is not sent."""
     names = [name for name in table.schema if name in {*columns, *table.key}]
     sent = [name for name in names if name not in known]
@@ -226,10 +230,11 @@ def _replace(
     since: str | None,
 ) -> None:
     part = equal.get(table.partition_by[0], "") if table.partition_by else ""
-    _lock(cursor, table, part)
+    parts = [part] if isinstance(part, str) else sorted(part)
+    _lock(cursor, table, parts)
     if since is not None and since != _version(cursor, table):
         raise Overtaken(f"table {table.name}: somebody else wrote to it; run it again")
-    held = _fetch(cursor, table, list(table.schema), condition(table, start, end, equal), equal)
+    held = _fetch(cursor, table, list(table.schema), condition(table, start, end, equal), _known(equal))
     if held.sort(table.key).equals(rows):
         return
     gone = held.join(rows, on=table.key, how="anti")
@@ -250,18 +255,23 @@ def _replace(
         _run(cursor, f"DROP TABLE changed_{table.name}")
     elif changed.height:
         _ingest(cursor, table.name, changed)
+    counts = ", ".join(f"({text_literal(table.name)}, {text_literal(one)}, 1)" for one in parts)
     _run(
         cursor,
-        f"INSERT INTO cryptobot_writes AS w VALUES ({text_literal(table.name)}, {text_literal(part)}, 1) "
+        f"INSERT INTO cryptobot_writes AS w VALUES {counts} "
         "ON CONFLICT (table_name, part) DO UPDATE SET writes = w.writes + 1",
     )
 
 
-def _lock(cursor: Cursor, table: Table, part: str) -> None:
-    """Keep other writers of this part out until the transaction ends; without a part, all writers of the table."""
-    mode = "_shared" if part else ""
+def _lock(cursor: Cursor, table: Table, parts: Sequence[str]) -> None:
+    """Keep other writers of these parts out until the transaction ends; of no named part, all writers of the table.
+
+    The parts come sorted, so that two writers never wait for each other.
+    """
+    named = [part for part in parts if part]
+    mode = "_shared" if named else ""
     _value(cursor, f"SELECT pg_advisory_xact_lock{mode}({_lock_key(table.name)})::text")
-    if part:
+    for part in named:
         _value(cursor, f"SELECT pg_advisory_xact_lock({_lock_key(f'{table.name}/{part}')})::text")
 
 

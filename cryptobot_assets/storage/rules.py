@@ -17,7 +17,11 @@ ANSWERED = re.compile("<Message>([^<]+)</Message>")
 
 
 def require_rows(
-    table: Table, rows: pl.DataFrame, start: datetime | None, end: datetime | None, equal: Mapping[str, str]
+    table: Table,
+    rows: pl.DataFrame,
+    start: datetime | None,
+    end: datetime | None,
+    equal: Mapping[str, str | Sequence[str]],
 ) -> pl.DataFrame:
     """The rows as the table holds them: its columns and types, sorted by key.
 
@@ -25,7 +29,7 @@ def require_rows(
         StoreError: one lies outside the span they are to replace, or two have the same key.
     """
     rows = rows.select(pl.col(name).cast(kind) for name, kind in table.schema.items())
-    inside = [pl.col(name) == value for name, value in equal.items()]
+    inside = [pl.col(name).is_in([value] if isinstance(value, str) else list(value)) for name, value in equal.items()]
     inside += [pl.col(table.time) >= start] if start is not None else []
     inside += [pl.col(table.time) < end] if end is not None else []
     if inside and rows.height and not rows.select(pl.all_horizontal(inside).all()).item():

@@ -166,9 +166,12 @@ class Store(Protocol):
         start: datetime | None,
         end: datetime | None,
         since: str | None = None,
-        **equal: str,
+        **equal: str | Sequence[str],
     ) -> int:
         """Make `rows` the only rows of the span, atomically; returns how many were written.
+
+        The span is the rows with time in [start, end) whose columns equal (or are among) the given
+        values. One write of several currencies is much cheaper than one of each.
 
         Args:
             since: the table's version before the span was read to make these rows of it.

@@ -92,7 +92,7 @@ class Place:
         """Klines and gaps of everything, as the asset stores them."""
         spans = self.partitions.spans_of(f"{name}|{month}" for name in NAMES for month in MONTHS)
         for block in self.history.fetch(spans, "1h", Silent()):
-            store_klines(block, "1h", self.lake)
+            store_klines([block], "1h", self.lake)
 
     def indicate(self, *currencies: str) -> None:
         """Indicators of everything stored."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cryptobot_assets.assets.features import indicate
+from cryptobot_assets.assets.features import compute, indicate, store_indicators
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.partitions import Span
@@ -43,6 +43,17 @@ def test_blocks_give_what_the_whole_gives(lake: Lake) -> None:
     for days in range(0, DAYS, 13):
         indicate_days(lake, START + days * DAY, START + (days + 13) * DAY)
     assert lake.read(INDICATORS).equals(whole.select(list(INDICATORS.schema)))
+
+
+def test_currencies_written_together_have_what_each_has_alone(lake: Lake) -> None:
+    ether = make_klines(DAYS * 24, currency="ETHUSDT", seed=3)
+    lake.replace(KLINES, ether, start=None, end=None, currency="ETHUSDT")
+    indicate_days(lake, START, END)
+    alone = lake.read(INDICATORS)
+    spans = [Span(name, START, END) for name in ("BTCUSDT", "ETHUSDT")]
+    store_indicators([(span, compute(span, "1h", lake)) for span in spans], lake)
+    assert lake.read(INDICATORS, currency="BTCUSDT").equals(alone)
+    assert lake.read(INDICATORS, currency="ETHUSDT").equals(indicator_frame(ether, "1h", START, END))
 
 
 def test_writing_twice_leaves_one_copy(lake: Lake) -> None:

@@ -60,7 +60,8 @@ def lake(tmp_path: Path) -> Lake:
 def ingest(span: Span, exchange: FakeExchange | Exchange, lake: Lake) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Fetch and store one span; returns its klines and gaps."""
     [block] = History(exchange).fetch([span], "1h", Silent())
-    return block.rows, store_klines(block, "1h", lake)
+    [gaps] = store_klines([block], "1h", lake)
+    return block.rows, gaps
 
 
 def gaps_of(lake: Lake) -> list[tuple[datetime, datetime, int]]:
@@ -134,13 +135,35 @@ def test_a_gap_filled_later_is_a_gap_no_more(lake: Lake) -> None:
     assert lake.read(KLINES).equals(whole)
 
 
+def test_blocks_stored_together_leave_what_each_leaves_alone(lake: Lake) -> None:
+    """One whole, one with a hole, one never listed; and one fetched when a day less was finished."""
+    rows = [
+        make_klines(72, currency="ADAUSDT"),
+        make_klines(72, currency="BTCUSDT", gaps=[(hours_after(30), hours_after(33))]),
+        make_klines(1, currency="ETHUSDT").clear(),
+        make_klines(72, currency="XRPUSDT"),
+    ]
+    spans = [Span(name, START, START + 3 * DAY) for name in ("ADAUSDT", "BTCUSDT", "ETHUSDT", "XRPUSDT")]
+    blocks = []
+    for span, one, hours in zip(spans, rows, (72, 72, 72, 48), strict=True):
+        blocks += History(FakeExchange(one, hours_after(hours))).fetch([span], "1h", Silent())
+    together = store_klines(blocks, "1h", lake)
+    alone = Lake(f"{lake._url}-alone")
+    for block, gaps in zip(blocks, together, strict=True):
+        assert store_klines([block], "1h", alone)[0].equals(gaps)
+    assert lake.read(KLINES).equals(alone.read(KLINES))
+    assert lake.read(GAPS).equals(alone.read(GAPS))
+    assert [gaps.height for gaps in together] == [0, 1, 0, 0]
+    assert lake.read(KLINES, currency="XRPUSDT").height == 48
+
+
 def test_who_fetched_before_undoes_nothing_of_who_fetched_later(lake: Lake) -> None:
     """The later one stores first, in the midst of a gap that goes on."""
     exchange = FakeExchange(make_klines(72, gaps=[(hours_after(30), hours_after(60))]), hours_after(40))
     [early] = History(exchange).fetch([DAYS], "1h", Silent())
     ingest(DAYS, FakeExchange(exchange.rows, hours_after(70)), lake)
     rows, gaps = lake.read(KLINES), kinds_of(lake)
-    store_klines(early, "1h", lake)
+    store_klines([early], "1h", lake)
     assert lake.read(KLINES).equals(rows)
     assert kinds_of(lake) == gaps == [(30, 60, None)]
 
@@ -158,7 +181,7 @@ def test_gaps_written_in_between_are_kept(lake: Lake, monkeypatch: pytest.Monkey
         return rows
 
     monkeypatch.setattr(lake, "read", read_and_wait)
-    store_klines(early, "1h", lake)
+    store_klines([early], "1h", lake)
     assert lake.read is read
     assert kinds_of(lake) == [(30, 60, None)]
 

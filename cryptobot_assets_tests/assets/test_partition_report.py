@@ -9,6 +9,7 @@ import pytest
 
 from cryptobot_assets.assets.links import mlflow_address
 from cryptobot_assets.assets.partition_report import MOST_PICTURES, ROWS, PartitionReport
+from cryptobot_assets.assets.pictures import MOST_POINTS
 from cryptobot_assets.domain.gaps import find_gaps, missing_times
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
@@ -26,8 +27,9 @@ def make_partitions(home: Path, *, interval: str = "1m", currencies: int = 2) ->
     return Partitions(Settings.load(home=home, interval=interval, start_day="2025-01-01", currencies=names))
 
 
-def paint(rows: pl.DataFrame) -> str:
-    return f"picture of {rows.height}"
+def paint(rows: pl.DataFrame, count: int) -> str:
+    assert rows.height <= 2 * MOST_POINTS
+    return f"picture of {count}"
 
 
 def run(partitions: Partitions, first: str, last: str, *, hours: int) -> Told:
@@ -67,6 +69,12 @@ def test_months_are_counted_as_months(tmp_path: Path) -> None:
     partitions = make_partitions(tmp_path, interval="1h", currencies=1)
     told = run(partitions, "C000USDT|2025-01-01", "C000USDT|2025-02-01", hours=32 * 24)
     assert [told[f"C000USDT|2025-0{month}-01"]["dagster/row_count"] for month in (1, 2)] == [31 * 24, 24]
+
+
+def test_a_picture_is_of_all_rows_and_holds_few(tmp_path: Path) -> None:
+    partitions = make_partitions(tmp_path, interval="1h", currencies=1)
+    told = run(partitions, "C000USDT|2025-01-01", "C000USDT|2025-01-01", hours=5 * MOST_POINTS)
+    assert told["C000USDT|2025-01-01"]["picture"] == f"picture of {5 * MOST_POINTS}"
 
 
 def test_pictures_are_of_a_few_currencies(tmp_path: Path) -> None:

@@ -93,6 +93,16 @@ def test_a_run_is_bounded(tmp_path: Path) -> None:
     assert [len(keys_of(deployment, one)) for one in ranges] == [PARTITIONS_A_RUN, PARTITIONS_A_RUN]
 
 
+def test_a_long_range_is_cut_between_months_into_bounded_runs(tmp_path: Path) -> None:
+    deployment = make_deployment(tmp_path)
+    last = FIRST + timedelta(days=2 * PARTITIONS_A_RUN + 100)
+    ranges = missing_ranges(deployment, "klines", NAMES[:2], FIRST, last)
+    assert sum(len(keys_of(deployment, one)) for one in ranges) == 2 * (2 * PARTITIONS_A_RUN + 101)
+    assert all(len(keys_of(deployment, one)) <= PARTITIONS_A_RUN for one in ranges)
+    assert all(one.first.endswith("-01") for one in ranges)
+    assert len(ranges) == 6
+
+
 def test_a_day_recorded_before_its_end_is_done_again(tmp_path: Path) -> None:
     deployment = make_deployment(tmp_path, days=2, stored=NAMES[:1])
     deployment.done["klines"] = {f"{name}|2024-01-0{day}" for name in NAMES[:2] for day in (1, 2, 3)}

@@ -237,6 +237,24 @@ class StoreContract:
         assert_frame_equal(store.read(KLINES), rows, check_exact=True)
         assert_frame_equal(store.read(KLINES, currency="ETHUSDT"), priced(2.0, "ETHUSDT"), check_exact=True)
 
+    @pytest.mark.parametrize("table", [KLINES, INDICATORS, GAPS], ids=lambda table: table.name)
+    def test_several_currencies_are_replaced_at_once(self, store: Store, table: Table):
+        names = ("BTCUSDT", "ETHUSDT", "XRPUSDT")
+        before = {name: make_rows(table, currency=name) for name in names}
+        store.replace(table, pl.concat(before.values()), start=START, end=END)
+        first, end = hours_after(10), hours_after(20)
+        span = pl.col("time").is_between(first, end, closed="left")
+        fresh = make_rows(table, currency="ETHUSDT", seed=1).filter(span)
+        assert store.replace(table, fresh, start=first, end=end, currency=["BTCUSDT", "ETHUSDT"]) == fresh.height
+        ether = pl.concat([before["ETHUSDT"].filter(~span), fresh]).sort("time")
+        assert_frame_equal(store.read(table, currency="BTCUSDT"), before["BTCUSDT"].filter(~span), check_exact=True)
+        assert_frame_equal(store.read(table, currency="ETHUSDT"), ether, check_exact=True)
+        assert_frame_equal(store.read(table, currency="XRPUSDT"), before["XRPUSDT"], check_exact=True)
+        with pytest.raises(StoreError, match="outside the span"):
+            store.replace(table, before["XRPUSDT"], start=START, end=END, currency=["BTCUSDT", "ETHUSDT"])
+        assert store.replace(table, fresh.clear(), start=START, end=END, currency=[]) == 0
+        assert store.read(table, currency="XRPUSDT").height == before["XRPUSDT"].height
+
     def test_no_rows_empty_the_span(self, store: Store):
         store.replace(KLINES, priced(1.0), start=START, end=END, currency="BTCUSDT")
         assert store.replace(KLINES, priced(1.0).clear(), start=hours_after(1), end=END, currency="BTCUSDT") == 0

@@ -11,14 +11,18 @@ from hypothesis import strategies as some
 
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.sources import (
+    BLOCK_ROWS,
+    ROWS_TOGETHER,
     Source,
     Span,
+    block_days,
     fall_back,
     join_rest,
     month_after,
     month_blocks,
     monthly_due,
     plan_sources,
+    together,
 )
 
 MINUTE = timedelta(minutes=1)
@@ -120,3 +124,24 @@ def test_blocks_are_cut_between_months(start: str, end: str):
     assert all(one.end.day == 1 for one in blocks[:-1])
     assert all(one.end - one.start <= 90 * DAY for one in blocks)
     assert len(blocks) <= 5
+
+
+def test_spans_of_one_time_are_written_together_up_to_a_number_of_rows():
+    days = block_days("1m")
+    quarter = [Span(name, FIRST, FIRST + days * DAY) for name in "FEDCBA"]
+    later = [Span(name, FIRST + days * DAY, FIRST + (days + 1) * DAY) for name in "BA"]
+    writes = list(together([*later, *quarter], "1m"))
+    assert ["".join(span.currency for span in write) for write in writes] == ["ABCD", "EF", "AB"]
+    assert all((write[0].start, write[0].end) == (span.start, span.end) for write in writes for span in write)
+    assert BLOCK_ROWS * len(writes[0]) <= ROWS_TOGETHER
+
+
+def test_a_span_of_more_rows_than_one_write_should_hold_is_written_alone():
+    spans = [Span(name, FIRST, FIRST + 10_000 * DAY) for name in "AB"]
+    assert list(together(spans, "1m")) == [[spans[0]], [spans[1]]]
+    assert list(together([], "1m")) == []
+
+
+def test_blocks_hold_a_quarter_at_1m_and_years_at_1h():
+    assert block_days("1m") == 92
+    assert block_days("1h") == 60 * 92

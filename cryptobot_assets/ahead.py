@@ -1,0 +1,26 @@
+"""Work done one piece ahead of its use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+_END = object()
+
+
+def one_ahead(work: Iterable[Item]) -> Iterator[Item]:
+    """The items of `work` in order, each made in a thread while its user is busy with the one before.
+
+    An error of `work` is raised where its item would come. At most two items are held at a time.
+
+    >>> list(one_ahead(number * 2 for number in range(3)))
+    [0, 2, 4]
+    """
+    items = iter(work)
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
+        coming = pool.submit(next, items, _END)
+        while (item := coming.result()) is not _END:
+            coming = pool.submit(next, items, _END)
+            yield item
