@@ -21,6 +21,7 @@ FLOORS = (
     {"settings", "domain", "home", "process_guard", "processes", "profile"},
     {"models", "storage", "alerts"},
     {"audit", "partitions", "pools", "resources", "leaderboard", "report", "universe", "wholeness"},
+    {"checks"},
     {"assets"},
     {"automation"},
     {"definitions"},

@@ -1,6 +1,6 @@
 """Indicators: point-in-time columns of every kline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 import polars as pl
@@ -8,8 +8,10 @@ import polars as pl
 from cryptobot_assets.ahead import one_ahead
 from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.assets.pictures import indicator_picture
+from cryptobot_assets.checks.features import READ, IndicatorChecks, indicator_check_specs
 from cryptobot_assets.domain.indicators import INDICATOR_NAMES, LONGEST_LOOKBACK, indicator_frame
 from cryptobot_assets.domain.sources import Span, block_days, together
+from cryptobot_assets.errors import BadKlines
 from cryptobot_assets.partitions import Group, Partitions
 from cryptobot_assets.pools import STORE
 from cryptobot_assets.progress import Progress
@@ -33,6 +35,7 @@ def _indicators_asset(partitions: Partitions, group: Group) -> dg.AssetsDefiniti
         name=group.asset("indicators"),
         deps=[dg.AssetDep(group.asset("klines"), partition_mapping=partitions.lookback)],
         partitions_def=partitions.market_data(group),
+        check_specs=indicator_check_specs(group.asset("indicators")),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=STORE,
         group_name=GROUP,
@@ -47,21 +50,31 @@ def _indicators_asset(partitions: Partitions, group: Group) -> dg.AssetsDefiniti
     )
     def indicators(
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], progress: dg.ResourceParam[Progress]
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
         report = PartitionReport(partitions, (ROWS, COMPLETE_ROWS))
+        checks = IndicatorChecks(interval)
         spans = partitions.spans_of(context.partition_keys)
         blocks = [block for span in spans for block in partitions.blocks(span, block_days(interval))]
         writes = together(blocks, interval)
-        for found in one_ahead([(block, compute(block, interval, store)) for block in write] for write in writes):
+        for found in one_ahead(
+            [(block, compute(block, interval, store, checks=checks)) for block in write] for write in writes
+        ):
+            if not checks.input_is_sound:
+                yield from checks.results(group.asset("indicators"))
+                raise BadKlines(
+                    "stored klines that the indicators read are not sound, see the run's checks: "
+                    "materialize those klines again; nothing was computed of them"
+                )
             store_indicators(found, store)
             for block, rows in found:
+                checks.look_at_stored(block, store)
                 complete = rows.drop_nulls(set(INDICATOR_NAMES) - {"ma25_99d", "ma25_99d_scale"})
                 report.count(ROWS, block.currency, rows["time"])
                 report.count(COMPLETE_ROWS, block.currency, complete["time"])
                 report.show(block.currency, rows, indicator_picture)
                 progress.advance("indicators", rows=rows.height, note=block.currency)
         report.attach(context)
-        return dg.MaterializeResult()
+        yield dg.MaterializeResult(check_results=checks.results(group.asset("indicators")))
 
     return indicators
 
@@ -73,22 +86,38 @@ def indicate(block: Span, interval: str, store: Store, *, arriving: pl.DataFrame
     return rows
 
 
-def compute(block: Span, interval: str, store: Store, *, arriving: pl.DataFrame | None = None) -> pl.DataFrame:
+def compute(
+    block: Span,
+    interval: str,
+    store: Store,
+    *,
+    arriving: pl.DataFrame | None = None,
+    checks: IndicatorChecks | None = None,
+) -> pl.DataFrame:
     """The indicators of one block, of the stored klines.
 
     Args:
         arriving: klines of the currency that are about to be stored and count as if they were.
+        checks: looks at what was read, and at what comes of it; of klines that are not sound
+            nothing is computed.
     """
     klines = store.read(
         KLINES,
         start=block.start - LONGEST_LOOKBACK,
         end=block.end,
-        columns=["currency", "time", "close"],
+        columns=["currency", "time", "close"] if checks is None else list(READ),
         currency=block.currency,
     )
     if arriving is not None:
         klines = pl.concat([klines, arriving.select(klines.columns)])
-    return indicator_frame(klines, interval, block.start, block.end)
+    if checks is None:
+        return indicator_frame(klines, interval, block.start, block.end)
+    checks.look_at_input(klines)
+    if not checks.input_is_sound:
+        return pl.DataFrame(schema=INDICATORS.schema)
+    rows = indicator_frame(klines, interval, block.start, block.end)
+    checks.look_at_values(block, klines, rows)
+    return rows
 
 
 def store_indicators(found: Sequence[Indicated], store: Store) -> None:

@@ -11,9 +11,10 @@ import polars as pl
 from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.assets.patience import Patience, fetch_patiently
 from cryptobot_assets.assets.pictures import kline_picture
+from cryptobot_assets.checks.market_data import KlineChecks, kline_check_specs
 from cryptobot_assets.domain.gap_grid import GapGrid, record_ingested
 from cryptobot_assets.domain.gaps import find_gaps, missing_times
-from cryptobot_assets.domain.sources import block_days, month_blocks, together
+from cryptobot_assets.domain.sources import Span, block_days, month_blocks, together
 from cryptobot_assets.partitions import Group, Partitions
 from cryptobot_assets.pools import EXCHANGE
 from cryptobot_assets.progress import Progress
@@ -39,6 +40,7 @@ def _klines_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
     @dg.asset(
         name=group.asset("klines"),
         partitions_def=partitions.market_data(group),
+        check_specs=kline_check_specs(group.asset("klines")),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=EXCHANGE,
         group_name=GROUP,
@@ -59,6 +61,7 @@ def _klines_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
         report = PartitionReport(partitions, (ROWS, ARCHIVED_ROWS, "missing_klines"))
+        checks = KlineChecks(interval)
         spans = partitions.spans_of(context.partition_keys)
         blocks = [block for span in spans for block in month_blocks(span, block_days(interval))]
         writes = list(together(blocks, interval))
@@ -73,10 +76,19 @@ def _klines_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
                     report.count("missing_klines", currency, missing_times(gaps, interval))
                     report.show(currency, rows, kline_picture)
                     fallbacks += block.fallbacks
+                checks.look([written(block) for block in found], store)
         report.attach(context)
-        return dg.MaterializeResult(metadata={"source": history.title, **told_fallbacks(fallbacks)})
+        return dg.MaterializeResult(
+            metadata={"source": history.title, **told_fallbacks(fallbacks)},
+            check_results=checks.results(group.asset("klines")),
+        )
 
     return klines
+
+
+def written(block: Fetched) -> Span:
+    """The part of a block's span that a write replaced: up to what was finished when it was fetched."""
+    return Span(block.span.currency, block.span.start, max(min(block.span.end, block.end), block.span.start))
 
 
 def store_klines(blocks: Sequence[Fetched], interval: str, store: Store) -> list[pl.DataFrame]:

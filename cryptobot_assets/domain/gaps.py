@@ -24,15 +24,15 @@ def find_gaps(currency: str, times: pl.Series, interval: str, start: datetime, e
     Returns:
         currency, time (first missing instant), end (first instant after the run), missing (klines).
     """
-    step = interval_delta(interval)
-    marks = pl.concat([pl.Series([start - step]), times.cast(pl.Datetime("us", "UTC")), pl.Series([end])])
-    micros = marks.cast(pl.Datetime("us", "UTC")).dt.epoch("us").to_numpy()
-    steps = np.diff(micros) // int(step.total_seconds() * 1_000_000)
+    step = interval_delta(interval) // timedelta(microseconds=1)
+    before, after = (round(bound.timestamp()) * 1_000_000 for bound in (start, end))
+    micros = np.concatenate([[before - step], times.dt.epoch("us").to_numpy(), [after]])
+    steps = np.diff(micros) // step
     holes = np.flatnonzero(steps > 1)
     return pl.DataFrame(
         {
             "currency": [currency] * len(holes),
-            "time": micros[holes] + int(step.total_seconds() * 1_000_000),
+            "time": micros[holes] + step,
             "end": micros[holes + 1],
             "missing": steps[holes] - 1,
         },

@@ -150,7 +150,7 @@ def _minmax_scale(closes: np.ndarray, first_hour: int) -> np.ndarray:
     high = _trailing(np.maximum, np.where(known, flat, -np.inf), width, -np.inf)
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled = np.where(high > low, (flat - low) / (high - low), np.nan)
-    scaled[~_whole_window(known, width)] = np.nan
+    scaled[~whole_window(known, width)] = np.nan
     return scaled[LOOKBACK_HOURS * per_hour :].reshape(-1, per_hour)
 
 
@@ -169,8 +169,8 @@ def _trailing(extreme: np.ufunc, values: np.ndarray, width: int, nothing: float)
     return extreme(backward[:count], forward[width - 1 : width - 1 + count])
 
 
-def _whole_window(known: np.ndarray, width: int) -> np.ndarray:
-    """True where the trailing `width` entries (the current one included) are all known."""
+def whole_window(known: np.ndarray, width: int) -> np.ndarray:
+    """True where the trailing `width` entries (the current one included) are all true, there being as many."""
     count = np.concatenate([[0], np.cumsum(known)])
     whole = np.zeros(len(known), dtype=bool)
     whole[width - 1 :] = count[width:] - count[:-width] == width
