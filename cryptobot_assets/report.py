@@ -75,7 +75,7 @@ def _control(evaluations: list[Evaluation], settings: Settings) -> dict[str, Any
         {
             "gross": held.control.gross if held else None,
             "net": held.control.net if held else None,
-            "btc": {"gross": bitcoin.gross, "net": bitcoin.net} if bitcoin else None,
+            **({"btc": {"gross": bitcoin.gross, "net": bitcoin.net}} if bitcoin else {}),
         }
     )
 

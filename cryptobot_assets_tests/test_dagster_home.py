@@ -24,7 +24,7 @@ from cryptobot_assets.dagster_home import (
     process_name,
     set_pool_limits,
 )
-from cryptobot_assets.pools import EXCHANGE, LIMITS, STORE
+from cryptobot_assets.pools import EXCHANGE, LIMITS
 
 STARTED = dg.DagsterRunStatus.STARTED
 
@@ -60,7 +60,7 @@ def test_pools_are_limited_once_and_then_left_to_people(instance: dg.DagsterInst
     assert limits(instance) == LIMITS
     instance.event_log_storage.set_concurrency_slots(EXCHANGE, 3)
     set_pool_limits(instance)
-    assert limits(instance) == {EXCHANGE: 3, STORE: LIMITS[STORE]}
+    assert limits(instance) == {**LIMITS, EXCHANGE: 3}
 
 
 def test_runs_wait_for_pools_in_the_queue() -> None:

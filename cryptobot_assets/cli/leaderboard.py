@@ -45,7 +45,7 @@ def _print_rules(model: Mapping[str, Any]) -> None:
             _interval(one["net"], one["net_ci"]),
             _interval(one["over_control"], one["over_control_ci"]),
             f"{one['turnover_a_day']:.2f}",
-            "never" if one["break_even_bps"] is None else f"{one['break_even_bps']:.0f} bps",
+            "never" if not one["break_even_bps"] else f"{one['break_even_bps']:.0f} bps",
             f"{one['invested']:.0%}",
         ]
         for one in model["pool_value"]["rules"]

@@ -84,7 +84,7 @@ def judge_rules(
 
 
 def result_row(result: Result) -> dict[str, Any]:
-    """One entry of the report's `pool_value.rules`, plain JSON values."""
+    """One entry of the report's `pool_value.rules`; a break-even of 0: not even free trading reaches the control."""
     return {
         "rule": result.rule,
         "gross": result.gross,
@@ -93,7 +93,7 @@ def result_row(result: Result) -> dict[str, Any]:
         "over_control": result.over_control,
         "over_control_ci": list(result.over_control_ci or (None, None)),
         "turnover_a_day": result.turnover,
-        "break_even_bps": result.break_even_bps,
+        "break_even_bps": result.break_even_bps or 0.0,
         "positions": result.positions,
         "invested": result.invested,
     }

@@ -74,7 +74,9 @@ def superiority(skills: Mapping[str, pl.DataFrame], *, seed: int, draws: int = D
     options = {"block_size": BLOCK_HOURS, "reps": draws, "bootstrap": "stationary", "seed": seed}
     overall = SPA(none, losses, **options)
     overall.compute()
-    stepwise = StepM(none, losses, size=SIZE, **options)
+    # The procedure fails where it has found every algorithm superior: one that is hopeless is always left.
+    hopeless = 10.0 + 0.001 * np.resize([1.0, -1.0], len(values))
+    stepwise = StepM(none, np.column_stack([losses, hopeless]), size=SIZE, **options)
     stepwise.compute()
     tested = [name for name, one in zip(names, varied, strict=True) if one]
     return Superiority(

@@ -43,6 +43,11 @@ def test_skill_is_found_and_named():
     assert found.superior == ("a2",)
 
 
+def test_all_may_be_superior():
+    values = noise(np.random.default_rng(0), 2, 800) + 0.5
+    assert superiority(skills(values), seed=0, draws=60).superior == ("a0", "a1")
+
+
 def test_without_skill_the_best_of_eight_is_seldom_superior():
     draw = np.random.default_rng(1)
     made = [superiority(skills(noise(draw, 8, 800)), seed=seed, draws=60) for seed in range(16)]
