@@ -150,8 +150,11 @@ def materialized(day: str) -> EventLogEntry:
 def server_cpu(server: EmbeddedPostgres) -> float:
     """CPU seconds of the server and of all that served its connections."""
     postmaster = psutil.Process(int(server.layout.postmaster_lines()[0]))
+    alive = []
+    for child in postmaster.children():
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile: the postmaster has its seconds
+            alive.append(child.cpu_times())
     own = postmaster.cpu_times()
-    alive = [child.cpu_times() for child in postmaster.children()]
     return sum(times.user + times.system for times in (own, *alive)) + own.children_user + own.children_system
 
 
