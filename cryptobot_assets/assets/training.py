@@ -3,9 +3,10 @@
 import hashlib
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -13,14 +14,17 @@ import numpy as np
 from cryptobot_assets.assets.links import registry_page
 from cryptobot_assets.assets.pictures import as_markdown, importance_picture, trial_picture
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets, evenly
+from cryptobot_assets.checks.training import TrainingChecks, kept_results, training_check_specs
 from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.intervals import day_start, parse_day
 from cryptobot_assets.domain.labels import HORIZON, HORIZON_HOURS, PREDICTION_DEFINITION
 from cryptobot_assets.domain.splits import walk_forward
+from cryptobot_assets.errors import LeakFound
 from cryptobot_assets.models.algorithms import ALGORITHMS, features_of, require_trainable
 from cryptobot_assets.models.base import Algorithm, Params, TrialRecord
 from cryptobot_assets.models.card import ModelCard, warmup
 from cryptobot_assets.models.tuning import TuningResult, tune
+from cryptobot_assets.models.witness import Witness
 from cryptobot_assets.partitions import POOLED_MARKET, Partitions
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.settings import Settings
@@ -58,6 +62,7 @@ def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.As
             for group in partitions.groups
         ],
         partitions_def=partitions.models,
+        check_specs=training_check_specs(model_asset_name(name)),
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
         group_name=GROUP,
         kinds={"python", name if name in ("xgboost", "catboost") else "scikitlearn", "mlflow", "optuna"},
@@ -74,7 +79,8 @@ def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.As
         store: dg.ResourceParam[Store],
         registry: dg.ResourceParam[Registry],
         progress: dg.ResourceParam[Progress],
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+        asset = model_asset_name(name)
         keys = context.partition_key.keys_by_dimension
         market, cutoff = keys["market"], day_start(parse_day(keys["cutoff"]))
         currencies = settings.currencies if market == POOLED_MARKET else (market,)
@@ -82,12 +88,21 @@ def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.As
         training_set = sets.read(store, currencies, market, cutoff)
         training = describe(name, market, cutoff, training_set, settings, tags=_tags(context, training_set))
         version = registry.find(market, name, cutoff, training.fingerprint)
-        if version is None:
-            return train(training, training_set, settings, registry, progress)
-        progress.advance("tune", steps=settings.trials, note=f"{name}, kept")
-        return dg.MaterializeResult(
-            metadata={**_registered(version, settings), "trained": "already, from the same rows"}
-        )
+        if version is not None:
+            progress.advance("tune", steps=settings.trials, note=f"{name}, kept")
+            yield dg.MaterializeResult(
+                metadata={**_registered(version, settings), "trained": "already, from the same rows"},
+                check_results=kept_results(asset),
+            )
+            return
+        checks = TrainingChecks(training_set.samples, settings.interval, cutoff)
+        checks.look_ahead(sets.look_ahead(store, currencies, training_set))
+        try:
+            metadata = train(training, training_set, settings, registry, progress, checks)
+        except LeakFound:
+            yield from checks.results(asset)
+            raise
+        yield dg.MaterializeResult(metadata=metadata, check_results=checks.results(asset))
 
     return model
 
@@ -131,10 +146,19 @@ def describe(
 
 
 def train(
-    training: Training, training_set: TrainingSet, settings: Settings, registry: Registry, progress: Progress
-) -> dg.MaterializeResult:
-    """Tune, fit, register; the metadata shows what came of it."""
-    algorithm = ALGORITHMS[training.algorithm]
+    training: Training,
+    training_set: TrainingSet,
+    settings: Settings,
+    registry: Registry,
+    progress: Progress,
+    checks: TrainingChecks,
+) -> dict[str, Any]:
+    """Tune, fit, check what the fits were handed, register; returns what came of it, as metadata.
+
+    Raises:
+        LeakFound: a check does not hold; nothing is registered.
+    """
+    algorithm = Witness(ALGORITHMS[training.algorithm], training_set.samples.X, training_set.target)
     rows = evenly(len(training_set.samples), settings.max_tuning_rows)
     samples, target = training_set.samples.take(rows), training_set.target[rows]
     folds = [(fold.train, fold.test) for fold in walk_forward(samples.time, folds=settings.folds, horizon=HORIZON)]
@@ -149,10 +173,13 @@ def train(
         final = training_set.samples.take(rows)
         model = algorithm.fit(
             final.X, training_set.target[rows], params=tuned.best_params, seed=settings.seed, threads=FIT_THREADS
-        )
+        ).model
         residuals = out_of_fold_residuals(algorithm, samples, target, folds, tuned.best_params, settings.seed)
         importance = model.importance(final.features)
         pictures = pictures_of(training, tuned, importance)
+        checks.look_at(algorithm)
+        if not checks.passed:
+            raise LeakFound(f"{training.algorithm} for {training.market} is not registered: {checks.told()}")
         version = run.finish(
             model,
             _card(training, settings, final, residuals, warmup(model, final.X[-WARMUP_ROWS:])),
@@ -165,18 +192,14 @@ def train(
             plots=pictures,
             tables={"importance.json": importance},
         )
-    return dg.MaterializeResult(
-        metadata={
-            **_registered(version, settings),
-            "cv_mse": tuned.best_value,
-            "training_rows": len(final),
-            "rows_lacking_a_feature": training_set.dropped,
-            "best_params": dg.MetadataValue.json(dict(tuned.best_params)),
-            **{
-                name.removesuffix(".png"): dg.MetadataValue.md(as_markdown(png, name)) for name, png in pictures.items()
-            },
-        }
-    )
+    return {
+        **_registered(version, settings),
+        "cv_mse": tuned.best_value,
+        "training_rows": len(final),
+        "rows_lacking_a_feature": training_set.dropped,
+        "best_params": dg.MetadataValue.json(dict(tuned.best_params)),
+        **{name.removesuffix(".png"): dg.MetadataValue.md(as_markdown(png, name)) for name, png in pictures.items()},
+    }
 
 
 def out_of_fold_residuals(

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+import polars as pl
 
+from cryptobot_assets.assets.look_ahead import find_later_knowledge
 from cryptobot_assets.domain.features import Samples, lookback
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.relative import LONGEST_HOURS, is_relative, less_the_market
@@ -46,6 +48,7 @@ class TrainingSets:
         self._settings = settings
         self._features = tuple(features)
         self._kept: tuple[tuple[str, datetime, str], TrainingSet] | None = None
+        self._looked: tuple[str, pl.DataFrame] | None = None
 
     def read(self, store: Store, currencies: Sequence[str], market: str, cutoff: datetime) -> TrainingSet:
         """The training set of a market as of a cutoff.
@@ -63,6 +66,13 @@ class TrainingSets:
                 f"({made.dropped} lack a feature): ingest at least {self._days_needed} days before it"
             )
         return made
+
+    def look_ahead(self, store: Store, currencies: Sequence[str], made: TrainingSet) -> pl.DataFrame:
+        """Its newest rows that klines finished by then do not give, see `find_later_knowledge`; looked for once."""
+        if self._looked is None or self._looked[0] != made.digest:
+            found = find_later_knowledge(store, self._settings.interval, currencies, made.samples)
+            self._looked = (made.digest, found)
+        return self._looked[1]
 
     @property
     def _days_needed(self) -> int:

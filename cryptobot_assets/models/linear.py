@@ -38,6 +38,11 @@ class FittedLinear:
 
     pipeline: Pipeline
 
+    @property
+    def centre(self) -> np.ndarray:
+        """The mean of each feature, (features,), that the scaler takes away; of the rows of the fit."""
+        return self.pipeline["scaler"].mean_
+
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predicted returns (rows,)."""
         return self.pipeline.predict(np.asarray(X, dtype=np.float64))
