@@ -173,7 +173,7 @@ def train(
         final = training_set.samples.take(rows)
         model = algorithm.fit(
             final.X, training_set.target[rows], params=tuned.best_params, seed=settings.seed, threads=FIT_THREADS
-        ).model
+        )
         residuals = out_of_fold_residuals(algorithm, samples, target, folds, tuned.best_params, settings.seed)
         importance = model.importance(final.features)
         pictures = pictures_of(training, tuned, importance)

@@ -40,8 +40,8 @@ CUTS = Check(
 )
 HANDED = Check(
     "scalers_know_training_rows_alone",
-    "Every row handed to a fit or a test is a row of the training set as it was read, label included, and the mean "
-    "that a model scales by is that of the rows it was handed.",
+    "Every row handed to a fit or a test is a row of the training set as it was read, no label points the other way, "
+    "and the mean that a model scales by is that of the rows it was handed.",
     blocking=True,
 )
 AHEAD = Check(
@@ -115,7 +115,7 @@ class TrainingChecks:
             labels, off = max(labels, fit.other_labels), max(off, fit.off_centre)
         wrong = [
             *([f"{unknown:,} rows of a call are not in the training set"] if unknown else []),
-            *([f"{labels:,} labels of a fit are not the training set's"] if labels else []),
+            *([f"{labels:,} labels of a fit point the other way"] if labels else []),
             *([f"a scaler's mean is {off:.3g} deviations off its rows"] if off > MOST_OFF_CENTRE else []),
         ]
         if wrong:

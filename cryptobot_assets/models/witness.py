@@ -8,14 +8,12 @@ Rows that stand in the table twice cannot be told apart; they are counted and le
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cryptobot_assets.models.base import Algorithm, FittedModel, ModelFile, Params, SearchTrial, Space
+from cryptobot_assets.models.base import Algorithm, FittedModel, Params, SearchTrial, Space
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +37,7 @@ class WitnessedFit:
 
     Attributes:
         seen: rows it was handed.
-        other_labels: rows whose label was not the table's.
+        other_labels: rows whose label has another sign than the table's; labels may be scaled and cut.
         off_centre: how far the mean that the model scales by lies from that of the rows it was
             handed, in their standard deviations, the farthest feature; 0 where it does not scale.
         tested: rows of each prediction asked of the model, in order.
@@ -82,7 +80,7 @@ class Witness:
         """The algorithm's own fit, remembered."""
         seen, places = self._look(X)
         told = places >= 0
-        other = int(np.count_nonzero(self._y[places[told]] != y[told]))
+        other = int(np.count_nonzero(self._y[places[told]] * y[told] < 0))
         model = self._algorithm.fit(X, y, params=params, **options)
         fit = WitnessedFit(seen, other, _off_centre(model, X, options.get("weight")))
         self.fits.append(fit)
@@ -118,13 +116,9 @@ class Watched:
         self.fit.tested.append(self.witness.look(X))
         return self.model.predict(X)
 
-    def importance(self, features: Sequence[str]) -> Mapping[str, float]:
-        """See `FittedModel.importance`."""
-        return self.model.importance(features)
-
-    def save(self, folder: Path) -> ModelFile:
-        """See `FittedModel.save`."""
-        return self.model.save(folder)
+    def __getattr__(self, name: str) -> Any:
+        """All else is the model's own."""
+        return getattr(self.model, name)
 
 
 def _fingerprints(X: np.ndarray) -> np.ndarray:

@@ -32,9 +32,11 @@ def test_rows_that_were_changed_are_unknown_and_labels_of_others_are_counted() -
     witness, X, y = make_witness()
     witness.fit(np.nextafter(X[:100], np.inf), y[:100], params=default_params("ridge"), seed=0)
     witness.fit(X[:100], y[1:101], params=default_params("ridge"), seed=0)
-    changed, shifted = witness.fits
+    witness.fit(X[:100], np.clip(y[:100], -0.01, 0.01) / 0.03, params=default_params("ridge"), seed=0)
+    changed, shifted, scaled = witness.fits
     assert (changed.seen.unknown, len(changed.seen.rows)) == (100, 0)
-    assert shifted.other_labels == 100
+    assert 25 < shifted.other_labels < 75
+    assert scaled.other_labels == 0
 
 
 def test_rows_alike_are_counted_and_left_out() -> None:
