@@ -15,7 +15,6 @@ from cryptobot_assets.assets.links import registry_page
 from cryptobot_assets.assets.pictures import as_markdown, importance_picture, trial_picture
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets, evenly
 from cryptobot_assets.checks.training import TrainingChecks, kept_results, training_check_specs
-from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.intervals import day_start, parse_day
 from cryptobot_assets.domain.labels import HORIZON, HORIZON_HOURS, PREDICTION_DEFINITION
 from cryptobot_assets.domain.splits import walk_forward
@@ -23,6 +22,7 @@ from cryptobot_assets.errors import LeakFound
 from cryptobot_assets.models.algorithms import ALGORITHMS, features_of, require_trainable
 from cryptobot_assets.models.base import Algorithm, Params, TrialRecord
 from cryptobot_assets.models.card import ModelCard, warmup
+from cryptobot_assets.models.preparation import TrainingRows, fit_prepared
 from cryptobot_assets.models.tuning import TuningResult, tune
 from cryptobot_assets.models.witness import Witness
 from cryptobot_assets.partitions import POOLED_MARKET, Partitions
@@ -34,7 +34,7 @@ from cryptobot_assets.storage.samples import source_table
 from cryptobot_assets.storage.store import Store
 
 GROUP = "training"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 WARMUP_ROWS = 8
 FIT_THREADS = 2
 RESIDUAL_LEVELS = (0.05, 0.95)
@@ -71,7 +71,7 @@ def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.As
         description=(
             f"{name} tuned and fitted for one market on what was known at the cutoff day's first instant, "
             "registered in MLflow. Tuning: seeded TPE, squared error over walk-forward folds purged by the 24 h "
-            "horizon, all inside the training data."
+            "horizon, all inside the training data; how rows are weighted and labels scaled and cut is tuned too."
         ),
     )
     def model(
@@ -159,22 +159,19 @@ def train(
         LeakFound: a check does not hold; nothing is registered.
     """
     algorithm = Witness(ALGORITHMS[training.algorithm], training_set.samples.X, training_set.target)
-    rows = evenly(len(training_set.samples), settings.max_tuning_rows)
-    samples, target = training_set.samples.take(rows), training_set.target[rows]
-    folds = [(fold.train, fold.test) for fold in walk_forward(samples.time, folds=settings.folds, horizon=HORIZON)]
+    kept = evenly(len(training_set.samples), settings.max_tuning_rows)
+    rows, realised = training_set.rows.take(kept), training_set.samples.y[kept]
+    folds = [(fold.train, fold.test) for fold in walk_forward(rows.time, folds=settings.folds, horizon=HORIZON)]
     with registry.training_run(training) as run:
 
         def on_trial(trial: TrialRecord) -> None:
             run.log_trial(trial)
             progress.advance("tune", steps=1, note=training.algorithm)
 
-        tuned = tune(algorithm, samples.X, target, folds, trials=settings.trials, seed=settings.seed, on_trial=on_trial)
-        rows = evenly(len(training_set.samples), settings.max_training_rows)
-        final = training_set.samples.take(rows)
-        model = algorithm.fit(
-            final.X, training_set.target[rows], params=tuned.best_params, seed=settings.seed, threads=FIT_THREADS
-        )
-        residuals = out_of_fold_residuals(algorithm, samples, target, folds, tuned.best_params, settings.seed)
+        tuned = tune(algorithm, rows, folds, trials=settings.trials, seed=settings.seed, on_trial=on_trial)
+        final = training_set.rows.take(evenly(len(training_set.samples), settings.max_training_rows))
+        model = fit_prepared(algorithm, final, params=tuned.best_params, seed=settings.seed, threads=FIT_THREADS)
+        residuals = out_of_fold_residuals(algorithm, rows, realised, folds, tuned.best_params, settings.seed)
         importance = model.importance(final.features)
         pictures = pictures_of(training, tuned, importance)
         checks.look_at(algorithm)
@@ -186,7 +183,7 @@ def train(
             params=tuned.best_params,
             metrics={
                 "cv_mse": tuned.best_value,
-                "cv_mse_zero": float(np.mean(np.concatenate([target[test] for _, test in folds]) ** 2)),
+                "cv_mse_zero": float(np.mean(np.concatenate([rows.target[test] for _, test in folds]) ** 2)),
                 "training_rows": len(final),
             },
             plots=pictures,
@@ -204,8 +201,8 @@ def train(
 
 def out_of_fold_residuals(
     algorithm: Algorithm,
-    samples: Samples,
-    target: np.ndarray,
+    rows: TrainingRows,
+    realised: np.ndarray,
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
     params: Params,
     seed: int,
@@ -213,8 +210,8 @@ def out_of_fold_residuals(
     """Realised minus predicted return of every fold's test rows, each by a model that never saw them."""
     parts = []
     for train_rows, test_rows in folds:
-        fitted = algorithm.fit(samples.X[train_rows], target[train_rows], params=params, seed=seed)
-        parts.append(samples.y[test_rows] - fitted.predict(samples.X[test_rows]))
+        fitted = fit_prepared(algorithm, rows.take(train_rows), params=params, seed=seed)
+        parts.append(realised[test_rows] - fitted.predict(rows.X[test_rows]))
     return np.concatenate(parts)
 
 
@@ -228,7 +225,9 @@ def pictures_of(training: Training, tuned: TuningResult, importance: dict[str, f
     }
 
 
-def _card(training: Training, settings: Settings, final: Samples, residuals: np.ndarray, remembered: dict) -> ModelCard:
+def _card(
+    training: Training, settings: Settings, final: TrainingRows, residuals: np.ndarray, remembered: dict
+) -> ModelCard:
     return ModelCard(
         algorithm=training.algorithm,
         market=training.market,

@@ -15,6 +15,7 @@ from cryptobot_assets.domain.features import Samples, lookback
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.relative import LONGEST_HOURS, is_relative, less_the_market
 from cryptobot_assets.errors import NotEnoughHistory
+from cryptobot_assets.models.preparation import TrainingRows
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.samples import SampleReader, source_table
 from cryptobot_assets.storage.store import Store
@@ -39,6 +40,11 @@ class TrainingSet:
     dropped: int
     store_version: str
     digest: str
+
+    @property
+    def rows(self) -> TrainingRows:
+        """The rows as they are fitted on."""
+        return TrainingRows.of(self.samples, self.target)
 
 
 class TrainingSets:

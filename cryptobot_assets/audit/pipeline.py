@@ -20,7 +20,8 @@ from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.relative import HourlyMarket, relative_samples
 from cryptobot_assets.domain.splits import Fold, walk_forward
 from cryptobot_assets.models.algorithms import ALGORITHMS
-from cryptobot_assets.models.base import Params
+from cryptobot_assets.models.base import Params, defaults
+from cryptobot_assets.models.preparation import TrainingRows, fit_prepared, search_space
 from cryptobot_assets.models.tuning import tune
 
 INTERVAL = "1h"
@@ -106,8 +107,9 @@ def purged_folds(samples: Samples) -> list[Fold]:
 def fit_ridge(samples: Samples, train: np.ndarray, params: Params | None = None) -> Predict:
     """A ridge of the training rows, scaler inside."""
     algorithm = ALGORITHMS["ridge"]
-    chosen = params or {name: span.default for name, span in algorithm.space.items()}
-    return algorithm.fit(samples.X[train], samples.y[train], params=chosen, seed=0).predict
+    rows = TrainingRows.of(samples, samples.y).take(train)
+    chosen = params or defaults(search_space(algorithm, samples.features))
+    return fit_prepared(algorithm, rows, params=chosen, seed=0).predict
 
 
 def tuned_before(samples: Samples, cutoff: datetime) -> Params:
@@ -119,7 +121,7 @@ def tuned_on(samples: Samples, rows: np.ndarray) -> Params:
     """Parameters tuned on these rows."""
     known = samples.take(rows)
     folds = [(fold.train, fold.test) for fold in purged_folds(known)]
-    return tune(ALGORITHMS["ridge"], known.X, known.y, folds, trials=TRIALS, seed=0).best_params
+    return tune(ALGORITHMS["ridge"], TrainingRows.of(known, known.y), folds, trials=TRIALS, seed=0).best_params
 
 
 def known_by(samples: Samples, moment: datetime) -> np.ndarray:

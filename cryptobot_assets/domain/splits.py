@@ -62,6 +62,22 @@ def walk_forward(times: np.ndarray, *, folds: int, horizon: timedelta) -> list[F
     return made
 
 
+def last_part(times: np.ndarray, *, share: float, horizon: timedelta) -> Fold:
+    """One fold whose test rows are those of the last `share` of the distinct times; purged likewise.
+
+    Raises:
+        NotEnoughHistory: it would have no training or no test row.
+    """
+    unique = np.unique(times)
+    first = int(len(unique) * (1 - share))
+    if first >= len(unique):
+        raise _too_short(unique, 1)
+    train = np.flatnonzero(times + np.timedelta64(horizon) <= unique[first])
+    if not len(train):
+        raise _too_short(unique, 1)
+    return Fold(train=train, test=np.flatnonzero(times >= unique[first]))
+
+
 def _too_short(unique: np.ndarray, folds: int) -> NotEnoughHistory:
     span = f"{unique[0]} to {unique[-1]}" if len(unique) else "no rows at all"
     return NotEnoughHistory(

@@ -16,7 +16,7 @@ import numpy as np
 from cryptobot_assets.domain.features import DEFAULT_FEATURES
 from cryptobot_assets.domain.relative import FEWEST_CURRENCIES, RELATIVE_FEATURES
 from cryptobot_assets.errors import UsageError
-from cryptobot_assets.models.base import Algorithm, FittedModel, Params, SearchTrial, Space
+from cryptobot_assets.models.base import Algorithm, FittedModel, Params, Space
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,6 @@ class LazyAlgorithm:
         """Searched parameters by name."""
         return self.load().space
 
-    def suggest(self, trial: SearchTrial) -> dict[str, float | int]:
-        """Parameters drawn from the search space."""
-        return self.load().suggest(trial)
-
     def fit(
         self,
         X: np.ndarray,
@@ -49,9 +45,10 @@ class LazyAlgorithm:
         seed: int,
         weight: np.ndarray | None = None,
         threads: int = 1,
+        time: np.ndarray | None = None,
     ) -> FittedModel:
         """See `Algorithm.fit`."""
-        return self.load().fit(X, y, params=params, seed=seed, weight=weight, threads=threads)
+        return self.load().fit(X, y, params=params, seed=seed, weight=weight, threads=threads, time=time)
 
 
 ALGORITHMS: dict[str, Algorithm] = {

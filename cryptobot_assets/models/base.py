@@ -1,6 +1,6 @@
 """What every algorithm promises, and the records that travel between tuning and the registry.
 
-    Algorithm --suggest(trial)--> params --fit(X, y)--> FittedModel --save--> ModelFile
+    space --suggest(trial)--> params --fit(X, y)--> FittedModel --save--> ModelFile
 
 `X` is float64 (rows, features), `y` float64 (rows,): realised returns over the horizon, not
 scaled. Whatever scaling an algorithm needs it learns inside `fit`, so from training rows only.
@@ -15,15 +15,20 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-Params = Mapping[str, float | int]
+from cryptobot_assets.models.output import Output
+
+Value = float | int | str
+Params = Mapping[str, Value]
 
 
 class SearchTrial(Protocol):
-    """The two draws a search space needs; Optuna's trials and any fake have them."""
+    """The draws a search space needs; Optuna's trials and any fake have them."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float: ...
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int: ...
+
+    def suggest_categorical(self, name: str, choices: Sequence[str]) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,29 @@ class Range:
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
 
-Space = Mapping[str, Range]
+@dataclass(frozen=True)
+class Choice:
+    """One searched parameter that is a word among a few, and where to start."""
+
+    options: tuple[str, ...]
+    default: str
+
+    def draw(self, trial: SearchTrial, name: str) -> str:
+        """One of the words, as the trial chooses."""
+        return trial.suggest_categorical(name, self.options)
+
+
+Space = Mapping[str, Range | Choice]
+
+
+def suggest(space: Space, trial: SearchTrial) -> dict[str, Value]:
+    """Parameters drawn from a search space."""
+    return {name: span.draw(trial, name) for name, span in space.items()}
+
+
+def defaults(space: Space) -> dict[str, Value]:
+    """Where the search of a space starts."""
+    return {name: span.default for name, span in space.items()}
 
 
 @dataclass(frozen=True)
@@ -55,6 +82,11 @@ class ModelFile:
 
 class FittedModel(Protocol):
     """A model after `fit`, still in memory."""
+
+    @property
+    def output(self) -> Output:
+        """What `predict` does with the saved file's numbers; a card keeps it."""
+        ...
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predicted returns, float64 (rows,), of float (rows, features)."""
@@ -78,10 +110,6 @@ class Algorithm(Protocol):
     @property
     def space(self) -> Space: ...
 
-    def suggest(self, trial: SearchTrial) -> dict[str, float | int]:
-        """Parameters for `fit`, drawn from the search space."""
-        ...
-
     def fit(
         self,
         X: np.ndarray,
@@ -91,16 +119,18 @@ class Algorithm(Protocol):
         seed: int,
         weight: np.ndarray | None = None,
         threads: int = 1,
+        time: np.ndarray | None = None,
     ) -> FittedModel:
         """A model of `y` given `X`; the same arguments give the same model.
 
         Args:
             X: float64 (rows, features), finite.
             y: float64 (rows,), finite.
-            params: as `suggest` gives them.
+            params: a value for each name of the space.
             seed: of whatever is random inside.
             weight: (rows,), >= 0; unset means all rows alike.
             threads: to use inside the fit; another number may change the last bits of a tree.
+            time: (rows,) datetime64, any order; whatever needs to know what came first needs it.
         """
         ...
 
@@ -114,7 +144,7 @@ class TrialRecord:
     """
 
     number: int
-    params: dict[str, float | int]
+    params: dict[str, Value]
     value: float | None
     fold_values: tuple[float, ...]
     seconds: float

@@ -19,6 +19,7 @@ import numpy as np
 
 from cryptobot_assets.errors import RegistryError
 from cryptobot_assets.models.base import FittedModel, ModelFile
+from cryptobot_assets.models.output import AS_IT_IS, Output
 
 CARD_FILE = "cryptobot.json"
 
@@ -36,6 +37,7 @@ class ModelCard:
         prediction: what a predicted number means, in words.
         residual_quantiles: of realised minus predicted return out of sample, by level ("0.05").
         warmup_rows, warmup_predictions: feature rows and what the model said of them when trained.
+        output: what is done with the model file's numbers.
     """
 
     algorithm: str
@@ -48,10 +50,11 @@ class ModelCard:
     residual_quantiles: Mapping[str, float]
     warmup_rows: tuple[tuple[float, ...], ...]
     warmup_predictions: tuple[float, ...]
+    output: Output = AS_IT_IS
 
     def to_json(self) -> dict[str, Any]:
         """As written to `cryptobot.json`."""
-        facts = asdict(self) | {"cutoff": self.cutoff.isoformat()}
+        facts = asdict(self) | {"cutoff": self.cutoff.isoformat(), "output": self.output.to_json()}
         facts["warmup"] = {"rows": facts.pop("warmup_rows"), "predictions": facts.pop("warmup_predictions")}
         return facts
 
@@ -69,6 +72,7 @@ class ModelCard:
             residual_quantiles={level: float(value) for level, value in facts["residual_quantiles"].items()},
             warmup_rows=tuple(tuple(map(float, row)) for row in facts["warmup"]["rows"]),
             warmup_predictions=tuple(map(float, facts["warmup"]["predictions"])),
+            output=Output.from_json(facts.get("output", {})),
         )
 
 
@@ -115,9 +119,10 @@ def digest(path: Path) -> str:
 
 
 def warmup(model: FittedModel, rows: np.ndarray) -> dict[str, Any]:
-    """The two warm-up fields of a card, of float rows (rows, features)."""
+    """The fields of a card that a model fills, its warm-up rows being float (rows, features)."""
     rows = np.asarray(rows, dtype=np.float64)
     return {
         "warmup_rows": tuple(map(tuple, rows.tolist())),
         "warmup_predictions": tuple(model.predict(rows).tolist()),
+        "output": model.output,
     }

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import catboost
 import numpy as np
 
-from cryptobot_assets.models.base import ModelFile, Params, Range, SearchTrial, Space, shares
+from cryptobot_assets.models.base import ModelFile, Params, Range, Space, shares
+from cryptobot_assets.models.boosting import PATIENCE, STOPPING, BoostingRows
+from cryptobot_assets.models.output import AS_IT_IS, Output
 
 CBM_FILE = "model.cbm"
 
@@ -21,6 +24,7 @@ SPACE: Space = {
     "row_share": Range(0.4, 0.9, default=0.7),
     "l2_share": Range(1e-4, 0.3, default=5e-3, log=True),
     "random_strength": Range(0.1, 10.0, default=1.0, log=True),
+    "stopping": STOPPING,
 }
 
 
@@ -29,6 +33,7 @@ class FittedCatBoost:
     """A regressor, in memory."""
 
     regressor: catboost.CatBoostRegressor
+    output: Output = AS_IT_IS
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predicted returns (rows,)."""
@@ -51,10 +56,6 @@ class CatBoost:
     name = "catboost"
     space = SPACE
 
-    def suggest(self, trial: SearchTrial) -> dict[str, float | int]:
-        """Parameters drawn from the search space."""
-        return {name: span.draw(trial, name) for name, span in self.space.items()}
-
     def fit(
         self,
         X: np.ndarray,
@@ -64,25 +65,39 @@ class CatBoost:
         seed: int,
         weight: np.ndarray | None = None,
         threads: int = 1,
+        time: np.ndarray | None = None,
     ) -> FittedCatBoost:
-        """Boost from the mean label."""
-        regressor = catboost.CatBoostRegressor(
-            iterations=int(params["trees"]),
-            depth=int(params["depth"]),
-            learning_rate=params["learning_rate"],
-            bootstrap_type="Bernoulli",
-            subsample=params["row_share"],
-            l2_leaf_reg=params["l2_share"] * len(y),
-            random_strength=params["random_strength"],
-            border_count=64,
-            boosting_type="Plain",
-            thread_count=threads,
-            random_seed=seed,
-            allow_const_label=True,
-            allow_writing_files=False,
-            verbose=False,
-        )
-        return FittedCatBoost(regressor.fit(X, y, sample_weight=weight))
+        """Boost from the mean label; with early stopping as many trees as were best on the last rows."""
+        rows = BoostingRows(X, y, weight)
+        trees = int(params["trees"])
+        if params["stopping"] == "early":
+            train, last = rows.apart(time)
+            watched = catboost.Pool(last.X, last.y, weight=last.weight)
+            boosted = _boost(train, params, seed, threads, trees, eval_set=watched, early_stopping_rounds=PATIENCE)
+            trees = boosted.get_best_iteration() + 1
+        return FittedCatBoost(_boost(rows, params, seed, threads, trees))
+
+
+def _boost(
+    rows: BoostingRows, params: Params, seed: int, threads: int, trees: int, **watching: Any
+) -> catboost.CatBoostRegressor:
+    regressor = catboost.CatBoostRegressor(
+        iterations=trees,
+        depth=int(params["depth"]),
+        learning_rate=params["learning_rate"],
+        bootstrap_type="Bernoulli",
+        subsample=params["row_share"],
+        l2_leaf_reg=params["l2_share"] * len(rows.y),
+        random_strength=params["random_strength"],
+        border_count=64,
+        boosting_type="Plain",
+        thread_count=threads,
+        random_seed=seed,
+        allow_const_label=True,
+        allow_writing_files=False,
+        verbose=False,
+    )
+    return regressor.fit(rows.X, rows.y, sample_weight=rows.weight, **watching)
 
 
 def read_predictor(path: Path) -> Callable[[np.ndarray], np.ndarray]:

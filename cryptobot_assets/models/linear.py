@@ -26,7 +26,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from cryptobot_assets.models.base import ModelFile, Params, Range, SearchTrial, Space, shares
+from cryptobot_assets.models.base import ModelFile, Params, Range, Space, shares
+from cryptobot_assets.models.output import AS_IT_IS, Output
 
 ONNX_FILE = "model.onnx"
 HUBER_ITERATIONS = 100
@@ -37,6 +38,7 @@ class FittedLinear:
     """A pipeline of scaler and estimator whose coefficients are in returns."""
 
     pipeline: Pipeline
+    output: Output = AS_IT_IS
 
     @property
     def centre(self) -> np.ndarray:
@@ -74,10 +76,6 @@ class LinearAlgorithm:
     space: Space
     solve: Solve
 
-    def suggest(self, trial: SearchTrial) -> dict[str, float | int]:
-        """Parameters drawn from the search space."""
-        return {name: span.draw(trial, name) for name, span in self.space.items()}
-
     def fit(
         self,
         X: np.ndarray,
@@ -87,9 +85,11 @@ class LinearAlgorithm:
         seed: int,
         weight: np.ndarray | None = None,
         threads: int = 1,
+        time: np.ndarray | None = None,
     ) -> FittedLinear:
-        """Fit on standardised rows; nothing here is random or threaded, so `seed` and `threads` go unused."""
-        scaler = StandardScaler().fit(X, sample_weight=weight)
+        """Fit on standardised rows; nothing here is random or threaded, so `seed`, `threads` and `time` go unused."""
+        with np.errstate(invalid="ignore"):  # the weighted variance of a constant may fall below zero by a last bit
+            scaler = StandardScaler().fit(X, sample_weight=weight)
         mean = float(np.average(y, weights=weight))
         deviation = float(np.sqrt(np.average((y - mean) ** 2, weights=weight))) or 1.0
         # One thread: a few dozen columns leave nothing to share out, and a busy machine makes it wait.

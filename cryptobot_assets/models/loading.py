@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,9 @@ class Scorer:
         rows = np.ascontiguousarray(rows, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(self.features):
             raise ValueError(f"rows of shape {rows.shape} given to a model of {len(self.features)} features")
-        return self.predictor(rows) if len(rows) else np.empty(0)
+        if not len(rows):
+            return np.empty(0)
+        return self.card.output.apply(self.predictor(rows), rows, self.features)
 
 
 def load_scorer(folder: Path) -> Scorer:
@@ -59,6 +62,22 @@ def load_scorer(folder: Path) -> Scorer:
     except Exception as error:  # each library has an error tree of its own
         raise RegistryError(f"{folder / file.filename} cannot be loaded: {_first_line(error)}") from error
     return Scorer(card, predictor)
+
+
+@dataclass(frozen=True)
+class FrameScorer:
+    """A scorer as MLflow's own loader hands it out."""
+
+    scorer: Scorer
+
+    def predict(self, rows: Any, params: Mapping[str, Any] | None = None) -> np.ndarray:
+        """Predicted returns (rows,) of a pandas frame that has the features as columns."""
+        return self.scorer.predict(rows[list(self.scorer.features)].to_numpy())
+
+
+def _load_pyfunc(path: str) -> FrameScorer:
+    """What MLflow calls with a model file's path, for models whose file alone does not give the prediction."""
+    return FrameScorer(load_scorer(Path(path).parent))
 
 
 def warm_up(scorer: Scorer) -> Scorer:

@@ -20,7 +20,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cryptobot_assets.errors import CryptobotError, NotEnoughHistory
-from cryptobot_assets.models.base import Algorithm, Params, TrialRecord
+from cryptobot_assets.models.base import Algorithm, Params, TrialRecord, Value, defaults, suggest
+from cryptobot_assets.models.preparation import TrainingRows, fit_prepared, search_space
 
 FIRST_RANDOM_TRIALS = 6
 
@@ -33,7 +34,7 @@ class TuningFailed(CryptobotError):
 class TuningResult:
     """The best finished trial and all trials in order."""
 
-    best_params: dict[str, float | int]
+    best_params: dict[str, Value]
     best_value: float
     trials: tuple[TrialRecord, ...]
 
@@ -42,35 +43,28 @@ class TuningResult:
 class _Split:
     """One fold's rows, cut once for all trials."""
 
-    X: np.ndarray
-    y: np.ndarray
-    weight: np.ndarray | None
-    X_test: np.ndarray
-    y_test: np.ndarray
+    train: TrainingRows
+    test: TrainingRows
 
 
 def tune(
     algorithm: Algorithm,
-    X: np.ndarray,
-    y: np.ndarray,
+    rows: TrainingRows,
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
     *,
     trials: int,
     seed: int,
     on_trial: Callable[[TrialRecord], None] = lambda trial: None,
-    weight: np.ndarray | None = None,
 ) -> TuningResult:
     """Search the algorithm's space with a seeded TPE sampler, its defaults first.
 
     Args:
         algorithm: what to tune.
-        X: float64 (rows, features), finite.
-        y: float64 (rows,), realised returns.
+        rows: to learn from and to test on; the choices of preparation are searched too.
         folds: (train rows, test rows) as integer positions, purged.
         trials: how many parameter sets to try, failed ones counted.
         seed: of the sampler and of every fit.
         on_trial: told of each trial as it ends, so that an interrupted study leaves its trials.
-        weight: training weight of each row (rows,), unset for all alike.
 
     Raises:
         NotEnoughHistory: there is no fold, or one lacks training or test rows.
@@ -78,18 +72,19 @@ def tune(
     """
     if not folds or any(len(train) == 0 or len(test) == 0 for train, test in folds):
         raise NotEnoughHistory("a fold has no rows to train or test on: ingest more days or ask for fewer folds")
-    splits = [_split(X, y, weight, train, test) for train, test in folds]
+    splits = [_Split(rows.take(train), rows.take(test)) for train, test in folds]
+    space = search_space(algorithm, rows.features)
     import optuna  # only whoever tunes waits for it
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=FIRST_RANDOM_TRIALS)
     )
-    study.enqueue_trial({name: span.default for name, span in algorithm.space.items()})
+    study.enqueue_trial(defaults(space))
     records = []
     for number in range(trials):
         trial = study.ask()
-        record = _attempt(algorithm, algorithm.suggest(trial), splits, number=number, seed=seed)
+        record = _attempt(algorithm, suggest(space, trial), splits, number=number, seed=seed)
         if record.value is None:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
@@ -97,10 +92,6 @@ def tune(
         records.append(record)
         on_trial(record)
     return _best(algorithm.name, records)
-
-
-def _split(X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, train: np.ndarray, test: np.ndarray) -> _Split:
-    return _Split(X[train], y[train], None if weight is None else weight[train], X[test], y[test])
 
 
 def _attempt(algorithm: Algorithm, params: Params, splits: Sequence[_Split], *, number: int, seed: int) -> TrialRecord:
@@ -141,8 +132,8 @@ def _errors_of_folds(algorithm: Algorithm, params: Params, splits: Sequence[_Spl
 
 
 def _squared_errors(algorithm: Algorithm, split: _Split, params: Params, seed: int) -> np.ndarray:
-    model = algorithm.fit(split.X, split.y, params=params, seed=seed, weight=split.weight)
-    errors = (model.predict(split.X_test) - split.y_test) ** 2
+    model = fit_prepared(algorithm, split.train, params=params, seed=seed)
+    errors = (model.predict(split.test.X) - split.test.target) ** 2
     if not np.isfinite(errors).all():
         raise FloatingPointError("predictions are not finite")
     return errors

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cryptobot_assets.models.base import Algorithm, FittedModel, Params, SearchTrial, Space
+from cryptobot_assets.models.base import Algorithm, FittedModel, Params, Space
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +71,6 @@ class Witness:
     @property
     def space(self) -> Space:
         return self._algorithm.space
-
-    def suggest(self, trial: SearchTrial) -> dict[str, float | int]:
-        """Parameters drawn from the search space."""
-        return self._algorithm.suggest(trial)
 
     def fit(self, X: np.ndarray, y: np.ndarray, *, params: Params, **options: Any) -> Watched:
         """The algorithm's own fit, remembered."""

@@ -11,10 +11,13 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from cryptobot_assets.models.base import ModelFile, Params, Range, SearchTrial, Space, shares
+from cryptobot_assets.models.base import ModelFile, Params, Range, Space, shares
+from cryptobot_assets.models.boosting import PATIENCE, STOPPING, BoostingRows
+from cryptobot_assets.models.output import AS_IT_IS, Output
 
 # Threads that spin while they wait make a busy machine ten times slower; read as xgboost is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -34,6 +37,7 @@ SPACE: Space = {
     "feature_share": Range(0.3, 1.0, default=0.6),
     "leaf_share": Range(1e-3, 0.05, default=5e-3, log=True),
     "l2_share": Range(1e-4, 0.3, default=5e-3, log=True),
+    "stopping": STOPPING,
 }
 
 
@@ -42,6 +46,7 @@ class FittedXGBoost:
     """A booster, in memory."""
 
     booster: xgboost.Booster
+    output: Output = AS_IT_IS
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predicted returns (rows,)."""
@@ -65,10 +70,6 @@ class XGBoost:
     name = "xgboost"
     space = SPACE
 
-    def suggest(self, trial: SearchTrial) -> dict[str, float | int]:
-        """Parameters drawn from the search space."""
-        return {name: span.draw(trial, name) for name, span in self.space.items()}
-
     def fit(
         self,
         X: np.ndarray,
@@ -78,26 +79,48 @@ class XGBoost:
         seed: int,
         weight: np.ndarray | None = None,
         threads: int = 1,
+        time: np.ndarray | None = None,
     ) -> FittedXGBoost:
-        """Boost from the mean label."""
-        threads = 2 if len(y) >= ROWS_WORTH_TWO_THREADS else 1
-        mass = float(len(y) if weight is None else weight.sum())
-        options = {
-            "objective": "reg:squarederror",
-            "base_score": float(np.average(y, weights=weight)),
-            "tree_method": "hist",
-            "max_bin": BINS,
-            "max_depth": params["depth"],
-            "learning_rate": params["learning_rate"],
-            "subsample": params["row_share"],
-            "colsample_bytree": params["feature_share"],
-            "min_child_weight": params["leaf_share"] * mass,
-            "reg_lambda": params["l2_share"] * mass,
-            "nthread": threads,
-            "seed": seed,
-        }
-        rows = xgboost.QuantileDMatrix(X, label=y, weight=weight, max_bin=BINS, nthread=threads)
-        return FittedXGBoost(xgboost.train(options, rows, num_boost_round=int(params["trees"])))
+        """Boost from the mean label; with early stopping as many trees as were best on the last rows."""
+        rows = BoostingRows(X, y, weight)
+        trees = int(params["trees"])
+        if params["stopping"] == "early":
+            trees = self._best_trees(*rows.apart(time), params, seed)
+        return FittedXGBoost(_boost(rows, params, seed, trees))
+
+    def _best_trees(self, train: BoostingRows, last: BoostingRows, params: Params, seed: int) -> int:
+        watched = [(_matrix(last, threads_for(last)), "last")]
+        booster = _boost(train, params, seed, int(params["trees"]), evals=watched, early_stopping_rounds=PATIENCE)
+        return booster.best_iteration + 1
+
+
+def threads_for(rows: BoostingRows) -> int:
+    """Threads that so many rows are worth."""
+    return 2 if len(rows.y) >= ROWS_WORTH_TWO_THREADS else 1
+
+
+def _matrix(rows: BoostingRows, threads: int) -> xgboost.DMatrix:
+    return xgboost.DMatrix(rows.X, label=rows.y, weight=rows.weight, nthread=threads)
+
+
+def _boost(rows: BoostingRows, params: Params, seed: int, trees: int, **watching: Any) -> xgboost.Booster:
+    threads = threads_for(rows)
+    options = {
+        "objective": "reg:squarederror",
+        "base_score": float(np.average(rows.y, weights=rows.weight)),
+        "tree_method": "hist",
+        "max_bin": BINS,
+        "max_depth": params["depth"],
+        "learning_rate": params["learning_rate"],
+        "subsample": params["row_share"],
+        "colsample_bytree": params["feature_share"],
+        "min_child_weight": params["leaf_share"] * rows.mass,
+        "reg_lambda": params["l2_share"] * rows.mass,
+        "nthread": threads,
+        "seed": seed,
+    }
+    matrix = xgboost.QuantileDMatrix(rows.X, label=rows.y, weight=rows.weight, max_bin=BINS, nthread=threads)
+    return xgboost.train(options, matrix, num_boost_round=trees, verbose_eval=False, **watching)
 
 
 def read_predictor(path: Path) -> Callable[[np.ndarray], np.ndarray]:

@@ -23,6 +23,7 @@ import sqlalchemy
 from cryptobot_assets.errors import RegistryError, UsageError
 from cryptobot_assets.models.base import ModelFile
 from cryptobot_assets.models.card import ModelCard
+from cryptobot_assets.models.output import AS_IT_IS
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
@@ -51,6 +52,9 @@ FLAVORS: dict[str, dict[str, Any]] = {
     "onnx": {"providers": ["CPUExecutionProvider"]},
 }
 """What MLflow's loader of each flavour wants to know."""
+
+OWN_LOADER = "cryptobot_assets.models.loading"
+"""Loads a model whose file alone does not give the prediction."""
 
 
 def library() -> ModuleType:
@@ -252,9 +256,8 @@ def describe_folder(folder: Path, file: ModelFile, card: ModelCard, *, run_id: s
             "pandas_orient": "split",
         },
     )
-    mlflow.pyfunc.add_to_model(
-        model, loader_module=f"mlflow.{file.flavor}", data=file.filename, python_env="python_env.yaml"
-    )
+    loader = f"mlflow.{file.flavor}" if card.output == AS_IT_IS else OWN_LOADER
+    mlflow.pyfunc.add_to_model(model, loader_module=loader, data=file.filename, python_env="python_env.yaml")
     facts = {f"{file.flavor}_version": installed_version(file.flavor), "data": file.filename, "code": None}
     model.add_flavor(file.flavor, **facts, **FLAVORS[file.flavor])
     model.save(folder / "MLmodel")

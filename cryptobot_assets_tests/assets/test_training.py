@@ -148,8 +148,9 @@ def currencies_cut_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 def scaled_before(monkeypatch: pytest.MonkeyPatch) -> None:
     tune = module.tune
 
-    def tuning(algorithm, X, *rest, **options):
-        return tune(algorithm, (X - X.mean(axis=0)) / X.std(axis=0), *rest, **options)
+    def tuning(algorithm, rows, *rest, **options):
+        X = (rows.X - rows.X.mean(axis=0)) / rows.X.std(axis=0)
+        return tune(algorithm, replace(rows, X=X), *rest, **options)
 
     monkeypatch.setattr(module, "tune", tuning)
 
@@ -167,9 +168,6 @@ class ScalerOfAll:
     def space(self):
         return self._ridge.space
 
-    def suggest(self, trial):
-        return self._ridge.suggest(trial)
-
     def fit(self, X, y, **options):
         self._mean = X.mean(axis=0) if self._mean is None else self._mean
         model = self._ridge.fit(X, y, **options)
@@ -184,8 +182,8 @@ def scaler_of_other_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 def target_of_another_row(monkeypatch: pytest.MonkeyPatch) -> None:
     tune = module.tune
 
-    def tuning(algorithm, X, y, *rest, **options):
-        return tune(algorithm, X, np.roll(y, 24), *rest, **options)
+    def tuning(algorithm, rows, *rest, **options):
+        return tune(algorithm, replace(rows, target=np.roll(rows.target, 24)), *rest, **options)
 
     monkeypatch.setattr(module, "tune", tuning)
 

@@ -11,6 +11,7 @@ from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import FittedModel
 from cryptobot_assets.models.card import ModelCard, warmup, write_model
 from cryptobot_assets.models.loading import load_scorer, warm_up
+from cryptobot_assets.models.preparation import TrainingRows
 
 FEATURES = ("planted", "noise_a", "noise_b", "near_planted", "constant")
 PICKLE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".cloudpickle"}
@@ -23,6 +24,12 @@ def make_returns(*, rows: int = 1_500, seed: int = 0) -> tuple[np.ndarray, np.nd
     X[:, 3] = X[:, 0] + 0.2 * X[:, 3]
     X[:, 4] = 1.5
     return X, 0.5 * X[:, 0] + 0.03 * rng.standard_t(4, size=rows) + 0.001
+
+
+def make_training_rows(X: np.ndarray, y: np.ndarray, *, features: tuple[str, ...] = FEATURES) -> TrainingRows:
+    """Hourly rows of one currency."""
+    time = np.datetime64("2023-01-01", "us") + np.arange(len(y)) * np.timedelta64(1, "h")
+    return TrainingRows(X, y, time, np.full(len(y), "BTCUSDT", dtype=object), features)
 
 
 def make_card(model: FittedModel, *, algorithm: str = "ridge", market: str = "ALL", day: int = 1) -> ModelCard:

@@ -10,7 +10,9 @@ from cryptobot_assets.errors import NotEnoughHistory
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import Range, TrialRecord
 from cryptobot_assets.models.tuning import TuningFailed, tune
-from cryptobot_assets_tests.contracts.model_contract import default_params, make_returns
+from cryptobot_assets_tests.contracts.model_contract import default_params, make_returns, make_training_rows
+
+ROWS = make_training_rows(*make_returns())
 
 
 def make_folds(rows: int = 1_500) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -38,10 +40,7 @@ class Scripted:
     space: dict[str, Range] = field(default_factory=lambda: {"level": Range(-1.0, 1.0, default=0.25)})
     shown: list[np.ndarray] = field(default_factory=list)
 
-    def suggest(self, trial: object) -> dict[str, float]:
-        return {"level": self.space["level"].draw(trial, "level")}
-
-    def fit(self, X: np.ndarray, y: np.ndarray, *, params: dict, seed: int, weight: object = None) -> Constant:
+    def fit(self, X: np.ndarray, y: np.ndarray, *, params: dict, **options: object) -> Constant:
         self.shown.append(X)
         return Constant(self.act(params["level"]))
 
@@ -50,20 +49,19 @@ class Scripted:
 def test_it_beats_predicting_zero_on_a_planted_effect(name: str) -> None:
     X, y = make_returns()
     told: list[TrialRecord] = []
-    result = tune(ALGORITHMS[name], X, y, make_folds(), trials=4, seed=1, on_trial=told.append)
+    result = tune(ALGORITHMS[name], make_training_rows(X, y), make_folds(), trials=4, seed=1, on_trial=told.append)
     zero = np.mean(y[600:] ** 2)
     assert result.best_value < 0.985 * zero
     assert result.trials == tuple(told)
     assert [trial.number for trial in told] == [0, 1, 2, 3]
     assert all(trial.state == "complete" and len(trial.fold_values) == 2 for trial in told)
-    assert told[0].params == pytest.approx(default_params(name))
+    assert told[0].params == default_params(name) | {"target_clip": 0.0, "weighting": "equal"}
     assert result.best_value == min(trial.value for trial in told)
 
 
 def test_a_seed_repeats_the_whole_study() -> None:
-    X, y = make_returns()
     first, second, other = (
-        tune(ALGORITHMS["elasticnet"], X, y, make_folds(), trials=8, seed=seed) for seed in (5, 5, 6)
+        tune(ALGORITHMS["elasticnet"], ROWS, make_folds(), trials=8, seed=seed) for seed in (5, 5, 6)
     )
     assert [(t.params, t.value) for t in first.trials] == [(t.params, t.value) for t in second.trials]
     assert [t.params for t in first.trials] != [t.params for t in other.trials]
@@ -71,7 +69,7 @@ def test_a_seed_repeats_the_whole_study() -> None:
 
 def test_folds_count_by_their_test_rows() -> None:
     X, y = make_returns()
-    trial = tune(Scripted(lambda level: level), X, y, make_folds(), trials=1, seed=0).trials[0]
+    trial = tune(Scripted(lambda level: level), make_training_rows(X, y), make_folds(), trials=1, seed=0).trials[0]
     errors = (0.25 - y) ** 2
     assert trial.fold_values == pytest.approx((errors[600:1_000].mean(), errors[1_000:].mean()))
     assert trial.value == pytest.approx(errors[600:].mean())
@@ -80,7 +78,7 @@ def test_folds_count_by_their_test_rows() -> None:
 def test_a_fit_sees_its_training_rows_only() -> None:
     X, y = make_returns()
     scripted = Scripted(lambda level: level)
-    tune(scripted, X, y, make_folds(), trials=1, seed=0)
+    tune(scripted, make_training_rows(X, y), make_folds(), trials=1, seed=0)
     first, second = sorted(scripted.shown, key=len)
     np.testing.assert_array_equal(first, X[:576])
     np.testing.assert_array_equal(second, X[:976])
@@ -93,7 +91,7 @@ def test_changing_later_rows_changes_no_earlier_fold(name: str) -> None:
     X_changed[1_000:] *= 50
     y_changed[1_000:] += 1
     first, second = (
-        tune(ALGORITHMS[name], *rows, make_folds(), trials=1, seed=2).trials[0].fold_values
+        tune(ALGORITHMS[name], make_training_rows(*rows), make_folds(), trials=1, seed=2).trials[0].fold_values
         for rows in ((X, y), (X_changed, y_changed))
     )
     assert first[0] == second[0]
@@ -108,24 +106,30 @@ def test_a_failing_trial_is_recorded_and_the_study_goes_on() -> None:
 
     X, y = make_returns()
     told: list[TrialRecord] = []
-    result = tune(Scripted(act), X, y, make_folds(), trials=12, seed=0, on_trial=told.append)
+    result = tune(Scripted(act), make_training_rows(X, y), make_folds(), trials=12, seed=0, on_trial=told.append)
     assert (told[0].state, told[0].value, told[0].error) == ("failed", None, "ArithmeticError: diverged")
     assert len(told) == 12
     assert result.best_params["level"] <= 0.2
 
 
 def test_no_finished_trial_says_why() -> None:
-    X, y = make_returns()
     told: list[TrialRecord] = []
     with pytest.raises(TuningFailed, match=r"no tuning trial of scripted finished out of 3: .*not finite"):
-        tune(Scripted(lambda level: np.inf), X, y, make_folds(), trials=3, seed=0, on_trial=told.append)
+        tune(
+            Scripted(lambda level: np.inf),
+            ROWS,
+            make_folds(),
+            trials=3,
+            seed=0,
+            on_trial=told.append,
+        )
     assert [trial.state for trial in told] == ["failed"] * 3
 
 
 @pytest.mark.parametrize("folds", [[], [(np.arange(0), np.arange(5))], [(np.arange(5), np.arange(0))]])
 def test_empty_folds_are_refused(folds: list[tuple[np.ndarray, np.ndarray]]) -> None:
     with pytest.raises(NotEnoughHistory, match="ingest more days or ask for fewer folds"):
-        tune(ALGORITHMS["ridge"], *make_returns(), folds, trials=1, seed=0)
+        tune(ALGORITHMS["ridge"], ROWS, folds, trials=1, seed=0)
 
 
 def test_a_told_interrupt_ends_the_study() -> None:
@@ -133,4 +137,4 @@ def test_a_told_interrupt_ends_the_study() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tune(ALGORITHMS["ridge"], *make_returns(), make_folds(), trials=3, seed=0, on_trial=interrupt)
+        tune(ALGORITHMS["ridge"], ROWS, make_folds(), trials=3, seed=0, on_trial=interrupt)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -22,7 +23,10 @@ import pytest
 from cryptobot_assets.errors import RegistryError, UsageError
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import TrialRecord
+from cryptobot_assets.models.card import warmup
 from cryptobot_assets.models.loading import load_scorer, warm_up
+from cryptobot_assets.models.output import Output, VolatilityScale
+from cryptobot_assets.models.preparation import PreparedModel
 from cryptobot_assets.storage import mlflow_client
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion, Training
@@ -123,6 +127,22 @@ def test_mlflow_and_the_platform_load_the_same_model(
     assert list(loaded.input_example.columns) == list(FEATURES)
     assert loaded.metadata.signature.inputs.input_names() == list(FEATURES)
     assert loaded.metadata.signature.outputs.input_names() == ["predicted_return"]
+
+
+def test_mlflow_loads_a_model_whose_file_alone_is_not_the_prediction(
+    registry: Registry, market: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lags = tuple(f"close_lag_{24 * n}h" for n in range(1, 6))
+    X = np.random.default_rng(0).normal(0, 0.03, (300, len(lags)))
+    scaled = Output(volatility=VolatilityScale(floor=0.01, ceiling=0.5))
+    model = PreparedModel(fit_default("ridge", X, 3 * X[:, 0]), scaled, lags)
+    card = replace(make_card(fit_default("ridge", *make_returns(rows=50)), market=market), features=lags)
+    with registry.training_run(make_training(market)) as run:
+        version = run.finish(model, replace(card, **warmup(model, X[:3])), params={}, metrics={}, plots={}, tables={})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.tracking_uri)
+    answered = mlflow.pyfunc.load_model(version.uri).predict(pd.DataFrame(X, columns=list(lags)))
+    np.testing.assert_allclose(answered, model.predict(X), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(model.predict(X) / model.inner.predict(X), scaled.volatility.of(X, lags))
 
 
 def test_a_version_says_where_it_comes_from(registry: Registry, market: str) -> None:

@@ -1,0 +1,55 @@
+"""From the number a model file gives to the predicted return.
+
+Most files give the return itself. One that learned the return in units of volatility is multiplied
+by the row's volatility. What is applied stands in the model's card, so that serving repeats it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cryptobot_assets.domain.volatility import trailing_volatility
+
+
+@dataclass(frozen=True)
+class VolatilityScale:
+    """Trailing volatility held between two bounds, which were learned from training rows."""
+
+    floor: float
+    ceiling: float
+
+    def of(self, X: np.ndarray, features: Sequence[str]) -> np.ndarray:
+        """The scale of each row (rows,), > 0."""
+        return np.clip(trailing_volatility(X, features), self.floor, self.ceiling)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is done with a model file's numbers; by default nothing.
+
+    Attributes:
+        volatility: the scale that is multiplied in, None for none.
+    """
+
+    volatility: VolatilityScale | None = None
+
+    def apply(self, raw: np.ndarray, X: np.ndarray, features: Sequence[str]) -> np.ndarray:
+        """Predicted returns (rows,) of a file's numbers (rows,) for rows X (rows, features)."""
+        return raw if self.volatility is None else raw * self.volatility.of(X, features)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a card holds it: empty for nothing."""
+        return {"volatility": vars(self.volatility)} if self.volatility else {}
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Output:
+        """Of what `to_json` gave; raises KeyError, TypeError or ValueError on anything else."""
+        scale = facts.get("volatility")
+        return cls(VolatilityScale(float(scale["floor"]), float(scale["ceiling"])) if scale else None)
+
+
+AS_IT_IS = Output()
