@@ -1,19 +1,29 @@
-"""Intervals for figures of dependent samples: the stationary block bootstrap.
+"""Intervals for figures of dependent samples: the stationary block bootstrap, widened to hold what it says.
 
 Politis and Romano, The Stationary Bootstrap (1994): blocks of geometric length keep the
-dependence that 24 h labels put between neighbouring hours.
+dependence that 24 h labels put between neighbouring hours. On spans of weeks or months their plain
+percentiles are too narrow (a 90 % interval of 30 days holds the truth 75 to 82 times in 100), for
+three reasons with known sizes, which `understatement` puts right:
+
+- a block that ends cuts a label's ties to its neighbours: with labels of `overlap` rows the
+  autocovariance at lag k, 1 - k / overlap of the variance, is counted (1 - 1 / block)^k times;
+- deviations are taken from the sample's own mean, which leaves out 2 * block / n of the variance;
+- the variance is learnt from about n / block independent pieces: Student's t, not the normal.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
+from scipy.stats import norm, t
 
 LEVEL = 0.90
 DRAWS = 1000
 FEWEST_SAMPLES = 5
 """Below this an interval would be a pretence; None is given instead."""
+LEAST_VARIANCE_LEFT = 0.2
 
 Interval = tuple[float, float] | None
 
@@ -23,15 +33,19 @@ def bootstrap_interval(
     statistic: Callable[[np.ndarray], float],
     *,
     block: float,
+    overlap: float = 1.0,
+    positive: bool = False,
     seed: int,
     draws: int = DRAWS,
     level: float = LEVEL,
 ) -> Interval:
-    """Percentile interval of `statistic` over resampled rows of `samples`.
+    """Interval of `statistic` over resampled rows of `samples`: percentiles, widened about its value.
 
     Args:
         samples: (n, ...) in order of time; whole rows are resampled.
         block: mean block length in rows; cut to a third of n.
+        overlap: rows over which a row's label reaches: 24 for hourly rows of 24 h returns.
+        positive: the statistic is a multiple, above 0: widened in its logarithm.
         level: coverage aimed at, 0.90 by default.
 
     Returns:
@@ -41,7 +55,28 @@ def bootstrap_interval(
         return None
     from arch.bootstrap import StationaryBootstrap  # a second of imports that only reports need
 
-    resampled = StationaryBootstrap(max(min(block, len(samples) / 3), 1), samples, seed=seed)
+    block = max(min(block, len(samples) / 3), 1)
+    resampled = StationaryBootstrap(block, samples, seed=seed)
     values = [statistic(drawn[0]) for drawn, _ in resampled.bootstrap(draws)]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    middle = statistic(samples)
+    factor = understatement(len(samples), block=block, overlap=overlap, level=level)
+    if positive and min(low, middle) > 0:
+        return float(middle * (low / middle) ** factor), float(middle * (high / middle) ** factor)
+    return float(middle + factor * (low - middle)), float(middle + factor * (high - middle))
+
+
+def understatement(rows: int, *, block: float, overlap: float, level: float = LEVEL) -> float:
+    """How many times too narrow the plain percentile interval of a mean is, at least 1.
+
+    >>> [round(understatement(days * 24, block=48, overlap=24), 2) for days in (30, 90, 240)]
+    [1.24, 1.13, 1.1]
+    """
+    if block <= 1:
+        return 1.0
+    lags = np.arange(1, math.ceil(overlap))
+    ties = 1 - lags / overlap
+    counted = (1 + 2 * np.sum(ties * (1 - 1 / block) ** lags)) / (1 + 2 * np.sum(ties))
+    left = max(1 - 2 * block / rows, LEAST_VARIANCE_LEFT)
+    high = (1 + level) / 2
+    return float(t.ppf(high, rows / block) / norm.ppf(high) / math.sqrt(counted * left))

@@ -119,13 +119,15 @@ def information_coefficient(rows: pl.DataFrame, *, seed: int, draws: int = DRAWS
         series = hourly_ic(rows)["ic"].to_numpy()
         if not len(series):
             return None, None
-        return float(series.mean()), bootstrap_interval(series, np.mean, block=IC_BLOCK_HOURS, seed=seed, draws=draws)
+        return float(series.mean()), bootstrap_interval(
+            series, np.mean, block=IC_BLOCK_HOURS, overlap=HORIZON_HOURS, seed=seed, draws=draws
+        )
     pairs = rows.sort("time", "currency").select("predicted_return", "realised_return").to_numpy()
     value = _rank_correlation(pairs)
     if not np.isfinite(value):
         return None, None
-    block = IC_BLOCK_HOURS * currencies
-    return value, bootstrap_interval(pairs, _rank_correlation, block=block, seed=seed, draws=draws)
+    block, overlap = IC_BLOCK_HOURS * currencies, HORIZON_HOURS * currencies
+    return value, bootstrap_interval(pairs, _rank_correlation, block=block, overlap=overlap, seed=seed, draws=draws)
 
 
 def hourly_skill(rows: pl.DataFrame) -> pl.DataFrame:

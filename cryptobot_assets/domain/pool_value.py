@@ -28,7 +28,9 @@ from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.labels import HORIZON_HOURS
 
 SLEEVES = HORIZON_HOURS
-BLOCK_DAYS = 5
+BLOCK_DAYS = 3
+OVERLAP_DAYS = 2
+"""Holdings that begin in the hours of one day reach over the next."""
 LARGEST_LOG = 709.0
 """Largest exponent a double holds; a bigger seed figure is shown as this one."""
 
@@ -143,7 +145,9 @@ def pool_value(hours: Hours, costs: Costs, *, seed_value: float, seed: int, draw
         seed=seed_value,
         gross=float(gross_factor.prod(axis=0).mean()),
         net=float(net_factor.prod(axis=0).mean()),
-        net_ci=bootstrap_interval(daily, _value_of_logs, block=BLOCK_DAYS, seed=seed, draws=draws),
+        net_ci=bootstrap_interval(
+            daily, _value_of_logs, block=BLOCK_DAYS, overlap=OVERLAP_DAYS, positive=True, seed=seed, draws=draws
+        ),
         trades=int(sides.sum()),
         daily_net=net_factor,
     )

@@ -7,13 +7,14 @@ cost: on each day a sleeve's capital grows by `growth * (1 - cost * traded)`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from cryptobot_assets.domain.allocation import Decision, Rule
 from cryptobot_assets.domain.bootstrap import DRAWS, Interval, bootstrap_interval
-from cryptobot_assets.domain.pool_value import BLOCK_DAYS, SLEEVES, Costs, Hours
+from cryptobot_assets.domain.pool_value import BLOCK_DAYS, OVERLAP_DAYS, SLEEVES, Costs, Hours
 
 VOLATILITY_HOURS = 168
 HIGHEST_BREAK_EVEN = 1_000.0
@@ -133,16 +134,18 @@ def judge_run(name: str, run: Run, holding: np.ndarray, costs: Costs, *, seed: i
     def over(sample: np.ndarray) -> float:
         return float(np.exp(_log_mean(sample[:, :-1].sum(axis=0)) - sample[:, -1].sum() - paid))
 
-    net = run.value(costs.share)
+    def interval(samples: np.ndarray, statistic: Callable[[np.ndarray], float]) -> Interval:
+        return bootstrap_interval(
+            samples, statistic, block=BLOCK_DAYS, overlap=OVERLAP_DAYS, positive=True, seed=seed, draws=draws
+        )
+
     return Result(
         rule=name,
         gross=run.value(0.0),
-        net=net,
-        net_ci=bootstrap_interval(
-            logs[:, :-1], lambda s: float(np.exp(_log_mean(s.sum(axis=0)))), block=BLOCK_DAYS, seed=seed, draws=draws
-        ),
+        net=run.value(costs.share),
+        net_ci=interval(logs[:, :-1], lambda sample: float(np.exp(_log_mean(sample.sum(axis=0))))),
         over_control=over(logs),
-        over_control_ci=bootstrap_interval(logs, over, block=BLOCK_DAYS, seed=seed, draws=draws),
+        over_control_ci=interval(logs, over),
         turnover=float(run.traded.mean()),
         break_even_bps=break_even(run, float(np.exp(control.sum() + paid))),
         positions=run.positions,

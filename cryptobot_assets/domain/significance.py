@@ -22,7 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.bootstrap import DRAWS
+from cryptobot_assets.domain.bootstrap import DRAWS, understatement
+from cryptobot_assets.domain.labels import HORIZON_HOURS
 
 BLOCK_HOURS = 48
 FEWEST_HOURS = 8 * BLOCK_HOURS
@@ -68,6 +69,7 @@ def superiority(skills: Mapping[str, pl.DataFrame], *, seed: int, draws: int = D
     if len(values) < FEWEST_HOURS or not varied.any():
         return Superiority(len(values), None, ())
     losses = -(values[:, varied] / spread[varied])
+    losses -= losses.mean(axis=0) * (1 - 1 / _understatement(len(values)))
     none = np.zeros(len(values))
     from arch.bootstrap import SPA, StepM  # a second of imports that only judging needs
 
@@ -84,6 +86,11 @@ def superiority(skills: Mapping[str, pl.DataFrame], *, seed: int, draws: int = D
         p_value=float(overall.pvalues["consistent"]),
         superior=tuple(tested[int(index)] for index in stepwise.superior_models),
     )
+
+
+def _understatement(hours: int) -> float:
+    """How many times too often, in deviations, the bootstrap would call a mean large: means are divided by it."""
+    return understatement(hours, block=BLOCK_HOURS, overlap=HORIZON_HOURS, level=1 - 2 * SIZE)
 
 
 @dataclass(frozen=True)
