@@ -137,6 +137,15 @@ class Settings(BaseSettings):
     train_stride_minutes: int = Field(30, ge=1, description="spacing of training rows per currency at 1m")
     max_training_rows: int = Field(400_000, ge=1_000, description="rows of the final fit; more are thinned evenly")
     max_tuning_rows: int = Field(120_000, ge=1_000, description="rows of one tuning trial; more are thinned evenly")
+    second_look_rows: int = Field(
+        20_000,
+        ge=0,
+        description="most rows on which chosen parameters are tried again, on combinatorial folds and on currencies "
+        "held out; 0 leaves it out",
+    )
+    embargo_hours: float = Field(
+        24.0, ge=0, le=10_000, description="hours after a test span's last label in which no row trains"
+    )
     train_days: int = Field(730, ge=1, description="days of history a model trains on")
     fee_bps: float = Field(10.0, ge=0, le=5_000, description="exchange fee per side, basis points")
     slippage_bps: float = Field(2.0, ge=0, le=5_000, description="slippage per side, basis points")

@@ -13,6 +13,7 @@ import numpy as np
 
 from cryptobot_assets.assets.links import registry_page
 from cryptobot_assets.assets.pictures import as_markdown, importance_picture, trial_picture
+from cryptobot_assets.assets.second_look import second_look
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets, evenly
 from cryptobot_assets.checks.training import TrainingChecks, kept_results, training_check_specs
 from cryptobot_assets.domain.intervals import day_start, parse_day
@@ -174,6 +175,7 @@ def train(
         residuals = out_of_fold_residuals(algorithm, rows, realised, folds, tuned.best_params, settings.seed)
         importance = model.importance(final.features)
         pictures = pictures_of(training, tuned, importance)
+        again = second_look(algorithm, training_set, tuned.best_params, settings, checks)
         checks.look_at(algorithm)
         if not checks.passed:
             raise LeakFound(f"{training.algorithm} for {training.market} is not registered: {checks.told()}")
@@ -185,6 +187,7 @@ def train(
                 "cv_mse": tuned.best_value,
                 "cv_mse_zero": float(np.mean(np.concatenate([rows.target[test] for _, test in folds]) ** 2)),
                 "training_rows": len(final),
+                **again,
             },
             plots=pictures,
             tables={"importance.json": importance},
@@ -193,6 +196,7 @@ def train(
         **_registered(version, settings),
         "cv_mse": tuned.best_value,
         "training_rows": len(final),
+        **{name: value for name, value in again.items() if value is not None},
         "rows_lacking_a_feature": training_set.dropped,
         "best_params": dg.MetadataValue.json(dict(tuned.best_params)),
         **{name.removesuffix(".png"): dg.MetadataValue.md(as_markdown(png, name)) for name, png in pictures.items()},

@@ -38,9 +38,14 @@ CUTS = Check(
     "At an instant that a fold tests, every currency's rows are tested and none is fitted.",
     blocking=True,
 )
+APART = Check(
+    "currencies_held_out_are_not_fitted",
+    "Where a model is tested on currencies that it never saw, none of their rows is fitted.",
+    blocking=True,
+)
 HANDED = Check(
     "scalers_know_training_rows_alone",
-    "Every row handed to a fit or a test is a row of the training set as it was read, no label points the other way, "
+    "Every row handed to a fit or a test is a row of the training set as it was read, its label not another's, "
     "and the mean that a model scales by is that of the rows it was handed.",
     blocking=True,
 )
@@ -50,10 +55,13 @@ AHEAD = Check(
     "the indicators again.",
     blocking=True,
 )
-TRAINING_CHECKS = (LABELS, PURGE, CUTS, HANDED, AHEAD)
+TRAINING_CHECKS = (LABELS, PURGE, CUTS, APART, HANDED, AHEAD)
 
 MOST_OFF_CENTRE = 1e-6
 """Standard deviations; what rounding gives lies far below."""
+
+MOST_OTHER_LABELS = 0.06
+"""Share of a fit's labels; cutting labels, at most their twentieth at an end, turns no more of them."""
 
 
 def training_check_specs(asset: str) -> list[dg.AssetCheckSpec]:
@@ -89,8 +97,12 @@ class TrainingChecks:
         """Take in the rows (currency, time, ...) whose features are not those of klines finished by then."""
         self._findings.add(AHEAD.name, places)
 
-    def look_at(self, witness: Witness) -> None:
-        """Look at every fit that a witness of the training set saw."""
+    def look_at(self, witness: Witness, *, apart: bool = False) -> None:
+        """Look at every fit that a witness of the training set saw.
+
+        Args:
+            apart: the tests are of currencies that the fits should not have seen.
+        """
         self._look_at_handed(witness)
         used = _union([seen for fit in witness.fits for seen in (fit.seen, *fit.tested)])
         tuned = _union([seen for fit in witness.fits if fit.tested for seen in (fit.seen, *fit.tested)])
@@ -98,24 +110,36 @@ class TrainingChecks:
         self._add(LABELS, used[self._label_end[used] > self._cutoff], "its label ends after the cutoff")
         pairs = {(id(fit.seen), id(test)): (fit.seen, test) for fit in witness.fits for test in fit.tested}
         for fitted, tested in pairs.values():
-            self._look_at_pair(fitted.rows, tested.rows, tuned)
+            self._look_at_purge(fitted.rows, tested.rows)
+            if apart:
+                self._look_at_currencies(fitted.rows, tested.rows)
+            else:
+                self._look_at_cuts(tested.rows, tuned)
 
-    def _look_at_pair(self, fitted: np.ndarray, tested: np.ndarray, tuned: np.ndarray) -> None:
+    def _look_at_purge(self, fitted: np.ndarray, tested: np.ndarray) -> None:
+        time = self._samples.time
+        near = fitted[_within_horizon(time[fitted], np.unique(time[tested]))]
+        self._add(PURGE, near, "fitted, within 24 hours of a row that tests the fit")
+
+    def _look_at_currencies(self, fitted: np.ndarray, tested: np.ndarray) -> None:
+        names = self._samples.currency.astype(str)
+        known = np.isin(names[fitted], np.unique(names[tested]))
+        self._add(APART, fitted[known], "fitted, of a currency that tests the fit")
+
+    def _look_at_cuts(self, tested: np.ndarray, tuned: np.ndarray) -> None:
         time = self._samples.time
         instants = np.unique(time[tested])
-        near = fitted[_within_horizon(time[fitted], instants)]
-        self._add(PURGE, near, "fitted, within 24 hours of a row that tests the fit")
         same = tuned[np.isin(time[tuned], instants)]
         self._add(CUTS, np.setdiff1d(same, tested), "not tested at an instant that is tested")
 
     def _look_at_handed(self, witness: Witness) -> None:
-        unknown, labels, off = 0, 0, 0.0
+        unknown, labels, off = 0, 0.0, 0.0
         for fit in witness.fits:
             unknown = max(unknown, *(seen.unknown for seen in (fit.seen, *fit.tested)))
             labels, off = max(labels, fit.other_labels), max(off, fit.off_centre)
         wrong = [
             *([f"{unknown:,} rows of a call are not in the training set"] if unknown else []),
-            *([f"{labels:,} labels of a fit point the other way"] if labels else []),
+            *([f"{labels:.0%} of a fit's labels point the other way"] if labels > MOST_OTHER_LABELS else []),
             *([f"a scaler's mean is {off:.3g} deviations off its rows"] if off > MOST_OFF_CENTRE else []),
         ]
         if wrong:

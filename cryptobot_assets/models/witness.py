@@ -7,6 +7,7 @@ Rows that stand in the table twice cannot be told apart; they are counted and le
 
 from __future__ import annotations
 
+import copy
 import weakref
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,14 +38,14 @@ class WitnessedFit:
 
     Attributes:
         seen: rows it was handed.
-        other_labels: rows whose label has another sign than the table's; labels may be scaled and cut.
+        other_labels: share of rows whose label has another sign than the table's; labels may be scaled and cut.
         off_centre: how far the mean that the model scales by lies from that of the rows it was
             handed, in their standard deviations, the farthest feature; 0 where it does not scale.
         tested: rows of each prediction asked of the model, in order.
     """
 
     seen: Seen
-    other_labels: int
+    other_labels: float
     off_centre: float
     tested: list[Seen] = field(default_factory=list)
 
@@ -64,6 +65,12 @@ class Witness:
         self._known: dict[int, tuple[weakref.ref, Seen, np.ndarray]] = {}
         self.fits: list[WitnessedFit] = []
 
+    def afresh(self) -> Witness:
+        """A witness of the same table that has seen nothing yet."""
+        other = copy.copy(self)
+        other._known, other.fits = {}, []
+        return other
+
     @property
     def name(self) -> str:
         return self._algorithm.name
@@ -76,7 +83,7 @@ class Witness:
         """The algorithm's own fit, remembered."""
         seen, places = self._look(X)
         told = places >= 0
-        other = int(np.count_nonzero(self._y[places[told]] * y[told] < 0))
+        other = float(np.mean(self._y[places[told]] * y[told] < 0)) if told.any() else 0.0
         model = self._algorithm.fit(X, y, params=params, **options)
         fit = WitnessedFit(seen, other, _off_centre(model, X, options.get("weight")))
         self.fits.append(fit)

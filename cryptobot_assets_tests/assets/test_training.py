@@ -15,10 +15,13 @@ import pytest
 from cryptobot_assets.assets import training as module
 from cryptobot_assets.assets.training import model_asset_name, training_assets
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets
-from cryptobot_assets.checks.training import AHEAD, CUTS, HANDED, LABELS, PURGE, TRAINING_CHECKS
+from cryptobot_assets.checks.findings import Check
+from cryptobot_assets.checks.training import AHEAD, APART, CUTS, HANDED, LABELS, PURGE, TRAINING_CHECKS
+from cryptobot_assets.domain.cpcv import Combinatorial, combinatorial_folds
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.splits import Fold, walk_forward
+from cryptobot_assets.models import second_look
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.partitions import POOLED_MARKET, Partitions, model_key
 from cryptobot_assets.progress import Progress
@@ -234,3 +237,31 @@ def test_relative_rows_are_computed_again_from_klines_of_their_time(market: Path
     made.samples.X[-1, 0] += 0.1
     told = sets.look_ahead(store, names, replace(made, digest="another"))
     assert told["what"].to_list() == ["not so: rank_return_1h"]
+
+
+def test_chosen_parameters_are_tried_again_on_other_folds(train: Train, registry: Registry) -> None:
+    train("ETHUSDT")
+    run = registry.client.get_run(registry.versions("ETHUSDT")[-1].run_id)
+    assert run.data.metrics["cpcv_paths"] == 4
+    assert run.data.metrics.keys() >= {"cpcv_gain", "cpcv_gain_lowest", "cpcv_ic", "cpcv_ic_lowest"}
+    assert "strangers_ic" not in run.data.metrics
+
+
+def no_purge_of_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(times: np.ndarray, **options: object) -> Combinatorial:
+        return combinatorial_folds(times, **{**options, "horizon": timedelta(), "embargo": timedelta()})
+
+    monkeypatch.setattr(second_look, "combinatorial_folds", cut)
+
+
+def strangers_among_the_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(second_look, "currencies_apart", lambda folds, currencies, parts: folds)
+
+
+@pytest.mark.parametrize(("plant", "check"), [(no_purge_of_paths, PURGE), (strangers_among_the_fitted, APART)])
+def test_the_second_look_is_audited_too(
+    plant: Callable, check: Check, train: Train, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    assert failing(train()) == {check.name}
+    assert registry.versions(POOLED_MARKET) == []

@@ -35,7 +35,7 @@ def test_rows_that_were_changed_are_unknown_and_labels_of_others_are_counted() -
     witness.fit(X[:100], np.clip(y[:100], -0.01, 0.01) / 0.03, params=default_params("ridge"), seed=0)
     changed, shifted, scaled = witness.fits
     assert (changed.seen.unknown, len(changed.seen.rows)) == (100, 0)
-    assert 25 < shifted.other_labels < 75
+    assert 0.25 < shifted.other_labels < 0.75
     assert scaled.other_labels == 0
 
 
