@@ -66,7 +66,7 @@ HOMES = {
 }
 """The files, or folders, that may import a library."""
 
-DOMAIN_LIBRARIES = {"numpy", "polars", "arch", "threadpoolctl", "purgedcv"}
+DOMAIN_LIBRARIES = {"numpy", "polars", "scipy", "arch", "threadpoolctl", "purgedcv"}
 CLOCKS_AND_OUTSIDE = {"os", "time", "random", "pathlib", "io", "socket", "subprocess", "logging", "urllib", "tempfile"}
 
 HEAVY = {

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 LEVEL = 0.90
 DRAWS = 1000
@@ -79,4 +79,4 @@ def understatement(rows: int, *, block: float, overlap: float, level: float = LE
     counted = (1 + 2 * np.sum(ties * (1 - 1 / block) ** lags)) / (1 + 2 * np.sum(ties))
     left = max(1 - 2 * block / rows, LEAST_VARIANCE_LEFT)
     high = (1 + level) / 2
-    return float(t.ppf(high, rows / block) / norm.ppf(high) / math.sqrt(counted * left))
+    return float(stdtrit(rows / block, high) / ndtri(high) / math.sqrt(counted * left))
