@@ -14,7 +14,7 @@ from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import GAPS, KLINES, Store
 from cryptobot_assets.wholeness import known_instants, stored_instants
-from cryptobot_assets_tests.factories import START, hours_after, make_klines
+from cryptobot_assets_tests.factories import hours_after, make_klines
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster._utils.warnings.BetaWarning")
 NAMES = ("BTCUSDT", "ETHUSDT")
@@ -68,4 +68,3 @@ def test_months_before_a_listing_are_known_to_hold_nothing(store: Store, tmp_pat
     assert known == {"BTCUSDT|2024-01-01": 40, "ETHUSDT|2023-12-01": 744, "ETHUSDT|2024-01-01": 744}
     only = known_instants(store, make_partitions(tmp_path, "month"), NAMES, months[1:2])
     assert only == {"BTCUSDT|2024-01-01": 40, "ETHUSDT|2024-01-01": 744}
-    assert START.day == 1

@@ -1,6 +1,7 @@
 """Market data: klines as the exchange recorded them, and the gaps it left."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import chain, groupby, islice
@@ -63,20 +64,17 @@ def _klines_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
         report = PartitionReport(partitions, (ROWS, ARCHIVED_ROWS, "missing_klines"))
         checks = KlineChecks(interval)
         spans = partitions.spans_of(context.partition_keys)
-        blocks = [block for span in spans for block in month_blocks(span, block_days(interval))]
-        writes = list(together(blocks, interval))
         fallbacks: list[str] = []
-        with closing(fetch_patiently(history, chain(*writes), interval, progress, patience, context.log)) as fetched:
+        with closing(ingest(history, spans, interval, store, progress, patience, context.log)) as writes:
             for write in writes:
-                found = list(islice(fetched, len(write)))
-                for block, gaps in zip(found, store_klines(found, interval, store), strict=True):
+                for block, gaps in write:
                     currency, rows = block.span.currency, block.rows
                     report.count(ROWS, currency, rows["time"])
                     report.count(ARCHIVED_ROWS, currency, rows.filter(pl.col("source") == "archive")["time"])
                     report.count("missing_klines", currency, missing_times(gaps, interval))
                     report.show(currency, rows, kline_picture)
                     fallbacks += block.fallbacks
-                checks.look([written(block) for block in found], store)
+                checks.look([written(block) for block, _ in write], store)
         report.attach(context)
         return dg.MaterializeResult(
             metadata={"source": history.title, **told_fallbacks(fallbacks)},
@@ -84,6 +82,24 @@ def _klines_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
         )
 
     return klines
+
+
+def ingest(
+    history: History,
+    spans: Iterable[Span],
+    interval: str,
+    store: Store,
+    progress: Progress,
+    patience: Patience,
+    log: logging.Logger,
+) -> Iterator[list[tuple[Fetched, pl.DataFrame]]]:
+    """Fetch and store spans, those of one time together; the blocks of each write with their gaps, once it is done."""
+    blocks = [block for span in spans for block in month_blocks(span, block_days(interval))]
+    writes = list(together(blocks, interval))
+    with closing(fetch_patiently(history, chain(*writes), interval, progress, patience, log)) as fetched:
+        for write in writes:
+            found = list(islice(fetched, len(write)))
+            yield list(zip(found, store_klines(found, interval, store), strict=True))
 
 
 def written(block: Fetched) -> Span:
