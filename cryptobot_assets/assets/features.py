@@ -1,6 +1,7 @@
 """Indicators: point-in-time columns of every kline."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import dagster as dg
 import polars as pl
@@ -21,6 +22,15 @@ GROUP = "features"
 COMPLETE_ROWS = "rows_with_every_28_day_indicator"
 Indicated = tuple[Span, pl.DataFrame]
 """A block and its indicators."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """The indicators of a block, and of how many klines they were made."""
+
+    block: Span
+    rows: pl.DataFrame
+    klines_read: int
 
 
 def feature_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
@@ -56,17 +66,15 @@ def _indicators_asset(partitions: Partitions, group: Group) -> dg.AssetsDefiniti
         spans = partitions.spans_of(context.partition_keys)
         blocks = [block for span in spans for block in partitions.blocks(span, block_days(interval))]
         writes = together(blocks, interval)
-        for found in one_ahead(
-            [(block, compute(block, interval, store, checks=checks)) for block in write] for write in writes
-        ):
+        for made in one_ahead([make(block, interval, store, checks) for block in write] for write in writes):
             if not checks.input_is_sound:
                 yield from checks.results(group.asset("indicators"))
                 raise BadKlines(
                     "stored klines that the indicators read are not sound, see the run's checks: "
                     "materialize those klines again; nothing was computed of them"
                 )
-            store_indicators(found, store)
-            for block, rows in found:
+            store_indicators([(one.block, one.rows) for one in made], store)
+            for block, rows in keep_up(made, interval, store):
                 checks.look_at_stored(block, store)
                 complete = rows.drop_nulls(set(INDICATOR_NAMES) - {"ma25_99d", "ma25_99d_scale"})
                 report.count(ROWS, block.currency, rows["time"])
@@ -86,38 +94,52 @@ def indicate(block: Span, interval: str, store: Store, *, arriving: pl.DataFrame
     return rows
 
 
-def compute(
-    block: Span,
-    interval: str,
-    store: Store,
-    *,
-    arriving: pl.DataFrame | None = None,
-    checks: IndicatorChecks | None = None,
-) -> pl.DataFrame:
+def compute(block: Span, interval: str, store: Store, *, arriving: pl.DataFrame | None = None) -> pl.DataFrame:
     """The indicators of one block, of the stored klines.
 
     Args:
         arriving: klines of the currency that are about to be stored and count as if they were.
-        checks: looks at what was read, and at what comes of it; of klines that are not sound
-            nothing is computed.
     """
-    klines = store.read(
-        KLINES,
-        start=block.start - LONGEST_LOOKBACK,
-        end=block.end,
-        columns=["currency", "time", "close"] if checks is None else list(READ),
-        currency=block.currency,
-    )
+    klines = read_klines(block, store, ("currency", "time", "close"))
     if arriving is not None:
         klines = pl.concat([klines, arriving.select(klines.columns)])
-    if checks is None:
-        return indicator_frame(klines, interval, block.start, block.end)
+    return indicator_frame(klines, interval, block.start, block.end)
+
+
+def make(block: Span, interval: str, store: Store, checks: IndicatorChecks) -> Made:
+    """The indicators of one block under its checks; of klines that are not sound nothing is computed."""
+    klines = read_klines(block, store, READ)
     checks.look_at_input(klines)
     if not checks.input_is_sound:
-        return pl.DataFrame(schema=INDICATORS.schema)
+        return Made(block, pl.DataFrame(schema=INDICATORS.schema), klines.height)
     rows = indicator_frame(klines, interval, block.start, block.end)
     checks.look_at_values(block, klines, rows)
-    return rows
+    return Made(block, rows, klines.height)
+
+
+def read_klines(block: Span, store: Store, columns: Sequence[str]) -> pl.DataFrame:
+    """What the indicators of a block are made of."""
+    start = block.start - LONGEST_LOOKBACK
+    return store.read(KLINES, start=start, end=block.end, columns=list(columns), currency=block.currency)
+
+
+def keep_up(made: Sequence[Made], interval: str, store: Store) -> Iterator[Indicated]:
+    """The indicators as stored, made anew where klines came after they were read.
+
+    Another machine may ingest earlier days meanwhile. It makes later indicators anew once its klines are
+    stored, but only those that are stored by then; so who stored some looks back for klines.
+    """
+    for one in made:
+        block, rows, read = one.block, one.rows, one.klines_read
+        while (now := count_klines(block, store)) != read:
+            rows, read = indicate(block, interval, store), now
+        yield block, rows
+
+
+def count_klines(block: Span, store: Store) -> int:
+    """How many klines the indicators of a block can read now."""
+    start = block.start - LONGEST_LOOKBACK
+    return store.counts(KLINES, every="month", start=start, end=block.end, currency=block.currency)["rows"].sum()
 
 
 def store_indicators(found: Sequence[Indicated], store: Store) -> None:

@@ -11,6 +11,8 @@ from cryptobot_assets.domain.intervals import DAY, interval_delta
 from cryptobot_assets.partitions import Partitions
 
 NEVER = datetime.min.replace(tzinfo=UTC)
+UNRECORDED = -1
+"""Before every place in the order of recording."""
 
 Due = dict[str, list[str]]
 """By currency, in the order of its group: keys of the time dimension that are due, in order."""
@@ -84,9 +86,9 @@ def stale(
     sources = {key: reads(link, partitions, key) for key in keys}
 
     def is_stale(currency: str, key: str) -> bool:
-        made = downstream.get(f"{currency}|{key}", -1)
+        made = downstream.get(f"{currency}|{key}", UNRECORDED)
         return f"{currency}|{key}" in upstream and any(
-            upstream.get(f"{currency}|{one}", -1) > made for one in sources[key]
+            upstream.get(f"{currency}|{one}", UNRECORDED) > made for one in sources[key]
         )
 
     return {currency: [key for key in keys if is_stale(currency, key)] for currency in currencies}

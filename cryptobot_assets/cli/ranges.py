@@ -6,9 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from cryptobot_assets.automation.due import UNRECORDED, stale
+from cryptobot_assets.automation.records import keys_of, left_behind, newest_records
+from cryptobot_assets.automation.schedules import INDICATORS_OF_KLINES
 from cryptobot_assets.deployment import Deployment
-from cryptobot_assets.domain.intervals import interval_delta
-from cryptobot_assets.storage.store import KLINES, TABLES, open_store
+from cryptobot_assets.domain.indicators import LONGEST_LOOKBACK
+from cryptobot_assets.domain.intervals import DAY, interval_delta
+from cryptobot_assets.partitions import Group
+from cryptobot_assets.storage.store import INDICATORS, KLINES, TABLES, open_store
 from cryptobot_assets.wholeness import known_instants, stored_instants
 
 PARTITIONS_A_RUN = 1000
@@ -44,19 +49,26 @@ def missing_ranges(
     """Partitions of a layer's assets over the days [first, last] that are not materialized, or not whole.
 
     A partition recorded while its day still went on is done again, and so is one of which rows are
-    missing for whatever reason. Ranges join neighbours of a group that miss the same days.
+    missing for whatever reason. Indicators made before klines that they read are missing too, also those
+    of days after the range. Ranges join neighbours of a group that miss the same days.
     """
     keys = deployment.partitions.span_keys(first, last)
     unfinished = _unfinished(deployment, layer, currencies, keys)
     ranges = []
     for group in deployment.partitions.groups:
         wanted = [name for name in group.currencies if name in currencies]
-        if wanted:
-            done = deployment.materialized(group.asset(layer)) - unfinished
-            ranges += [
-                KeyRange(group.asset(layer), f"{one.currencies[0]}|{one.first}", f"{one.currencies[-1]}|{one.last}")
-                for one in _blocks(group.currencies, wanted, keys, done)
-            ]
+        if not wanted:
+            continue
+        done = deployment.materialized(group.asset(layer)) - unfinished
+        reach = keys
+        if layer == INDICATORS.name:
+            reach = deployment.partitions.span_keys(first, last + LONGEST_LOOKBACK)
+            outdated = _outdated(deployment, group, wanted, reach)
+            done = (done | set(keys_of(wanted, reach[len(keys) :]))) - outdated
+        ranges += [
+            KeyRange(group.asset(layer), f"{one.currencies[0]}|{one.first}", f"{one.currencies[-1]}|{one.last}")
+            for one in _blocks(group.currencies, wanted, reach, done)
+        ]
     return ranges
 
 
@@ -94,6 +106,21 @@ def _unfinished(deployment: Deployment, layer: str, currencies: Sequence[str], k
         return {f"{name}|{key}" for name in currencies for key in keys if held[f"{name}|{key}"] < whole[key]}
     made, klines = (stored_instants(store, one, partitions, currencies, keys) for one in (TABLES[layer], KLINES))
     return {f"{name}|{key}" for name in currencies for key in keys if made[f"{name}|{key}"] != klines[f"{name}|{key}"]}
+
+
+def _outdated(deployment: Deployment, group: Group, currencies: Sequence[str], keys: Sequence[str]) -> set[str]:
+    """Partitions with indicators, whoever stored them, that read klines which were recorded later than they were."""
+    partitions, instance = deployment.partitions, deployment.instance
+    stored = stored_instants(open_store(deployment.settings), INDICATORS, partitions, currencies, keys)
+    asset = group.asset(INDICATORS.name)
+    made = newest_records(instance, asset, keys_of(currencies, keys))
+    for key in left_behind(instance, asset):
+        made.pop(key, None)
+    first, end = partitions.span(keys[0])[0], partitions.span(keys[-1])[1]
+    read = partitions.span_keys((first - LONGEST_LOOKBACK).date(), (end - DAY).date())
+    klines = newest_records(instance, group.asset(KLINES.name), keys_of(currencies, read))
+    due = stale(INDICATORS_OF_KLINES, currencies, dict.fromkeys(stored, UNRECORDED) | klines, made, partitions, keys)
+    return {f"{name}|{key}" for name, days in due.items() for key in days} & stored.keys()
 
 
 def _missing_runs(keys: Sequence[str], done: set[str]) -> list[tuple[str, str, int]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cryptobot_assets.assets.features import compute, indicate, store_indicators
+from cryptobot_assets.assets.features import compute, indicate, keep_up, make, store_indicators
+from cryptobot_assets.checks.features import IndicatorChecks
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.partitions import Span
@@ -66,3 +67,16 @@ def test_writing_twice_leaves_one_copy(lake: Lake) -> None:
 def test_days_without_klines_give_no_rows(lake: Lake) -> None:
     assert indicate_days(lake, END, END + 5 * DAY).is_empty()
     assert lake.read(INDICATORS).is_empty()
+
+
+def test_klines_that_come_after_they_were_read_are_in_what_is_stored(lake: Lake, tmp_path: Path) -> None:
+    """Another machine stores the days before a block between this one's reading and its writing."""
+    late, everything = START + 50 * DAY, lake.read(KLINES)
+    shared = Lake(str(tmp_path / "shared"))
+    shared.replace(KLINES, everything.filter(pl.col("time") >= late), start=None, end=None)
+    made = make(Span("BTCUSDT", late, END), "1h", shared, IndicatorChecks("1h"))
+    shared.replace(KLINES, everything.filter(pl.col("time") < late), start=START, end=late)
+    store_indicators([(made.block, made.rows)], shared)
+    ((_, rows),) = keep_up([made], "1h", shared)
+    truth = indicator_frame(everything.select("currency", "time", "close"), "1h", late, END)
+    assert shared.read(INDICATORS).equals(truth) and rows.equals(truth) and not made.rows.equals(truth)

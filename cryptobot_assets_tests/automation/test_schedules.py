@@ -8,16 +8,20 @@ from urllib.parse import urlsplit
 import dagster as dg
 import pytest
 
+from cryptobot_assets.automation.causes import first_cause
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.errors import ExchangeUnreachable, StoreError
 from cryptobot_assets.exchange.clock import fixed_clock
 from cryptobot_assets.exchange.market import to_ms
 from cryptobot_assets.exchange.simulation import simulate
 from cryptobot_assets.partitions import GROUP_SIZES
+from cryptobot_assets.processes import free_port
 from cryptobot_assets.profile import HomeProfile, write_profile
+from cryptobot_assets.storage.exchange import Exchange
 from cryptobot_assets.storage.store import KLINES
 from cryptobot_assets_tests.automation.ticks import CURRENCIES, Platform, keys, open_platform, ranges_asked
 from cryptobot_assets_tests.conftest import MakeExchange
+from cryptobot_assets_tests.exchange.markets import make_market, make_series
 from cryptobot_assets_tests.factories import START, make_klines
 
 pytestmark = pytest.mark.filterwarnings(
@@ -138,3 +142,24 @@ def test_a_market_that_has_ended_keeps_its_own_time(platform: Platform, make_exc
     assert ranges_asked(answered) == [("BTCUSDT|2024-01-03", "LTCUSDT|2024-01-04")]
     store_klines(platform, dict.fromkeys(CURRENCIES, 72))
     assert isinstance(platform.tick("ingestion_schedule", "2031-01-02T00:00"), str)
+
+
+def test_the_tick_after_an_outage_longer_than_all_retries_heals_it(
+    tmp_path: Path, make_exchange: MakeExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Exchange.__init__.__kwdefaults__, "sleep", lambda seconds: None)
+    address = f"http://127.0.0.1:{free_port()}"
+    with open_platform(tmp_path, exchange_url=address, retries=1, retry_seconds=0) as platform:
+        (request,) = platform.tick("ingestion_schedule", "2024-01-03T00:00")
+        failed = platform.run(request)
+        (failure,) = failed.filter_events(lambda event: event.is_step_failure)
+        cause = first_cause(failure.step_failure_data.error)
+        assert cause.reason == f"exchange {address} gave no usable answer: nothing answers there"
+        assert platform.lake.read(KLINES).is_empty()
+        series = make_series(60, start_ms=to_ms(START), interval="1h")
+        make_exchange(make_market(dict.fromkeys(CURRENCIES, series), interval="1h"), port=urlsplit(address).port)
+        (again,) = platform.tick("ingestion_schedule", "2024-01-03T12:00")
+        assert ranges_asked([again]) == ranges_asked([request])
+        assert platform.run(again).success
+        assert platform.lake.read(KLINES).height == 60 * len(CURRENCIES)
+        assert isinstance(platform.tick("ingestion_schedule", "2024-01-03T12:30"), str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -27,6 +28,7 @@ class FakeDeployment:
 
     settings: Settings
     done: dict[str, set[str]] = field(default_factory=dict)
+    instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
 
     @property
     def partitions(self) -> Partitions:
@@ -34,6 +36,12 @@ class FakeDeployment:
 
     def materialized(self, asset: str) -> set[str]:
         return self.done.get(asset, set())
+
+    def record(self, asset: str, days: Iterable[int]) -> None:
+        """Materialize days of January of the first currency."""
+        for key in (f"{NAMES[0]}|2024-01-0{day}" for day in days):
+            self.done.setdefault(asset, set()).add(key)
+            self.instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=key))
 
 
 def make_deployment(home: Path, *, days: int = 30, stored: tuple[str, ...] = NAMES) -> FakeDeployment:
@@ -129,9 +137,30 @@ def test_indicators_are_done_where_rows_have_none(tmp_path: Path) -> None:
     deployment = make_deployment(tmp_path, days=4, stored=NAMES[:1])
     days = [f"{NAMES[0]}|2024-01-0{day}" for day in (1, 2, 3, 4)]
     deployment.done["indicators"] = set(days)
-    closes = open_store(deployment.settings).read(KLINES, columns=["currency", "time", "close"])
-    blank = [pl.lit(None, kind).alias(name) for name, kind in INDICATORS.schema.items() if name not in closes.columns]
-    made = closes.with_columns(blank).filter(pl.col("time") != START + timedelta(days=2))
-    open_store(deployment.settings).replace(INDICATORS, made, start=None, end=None)
+    store_indicators(deployment, pl.col("time") != START + timedelta(days=2))
     (one,) = missing_ranges(deployment, "indicators", NAMES[:1], FIRST, LAST)
     assert one.keys == (days[2], days[2])
+
+
+@pytest.mark.parametrize("by_whom", ["this home", "another one on the same store"])
+def test_indicators_older_than_klines_they_read_are_done_again_also_after_the_range(by_whom: str, tmp_path: Path):
+    deployment = make_deployment(tmp_path, days=8, stored=NAMES[:1])
+    if by_whom == "this home":
+        deployment.record("klines", range(3, 7))
+        deployment.record("indicators", range(3, 7))
+    store_indicators(deployment, pl.col("time") < START + timedelta(days=7))
+    deployment.record("klines", range(1, 3))
+    deployment.record("indicators", range(1, 3))
+    deployment.record("klines", range(2, 3))
+    (one,) = missing_ranges(deployment, "indicators", NAMES[:1], FIRST, FIRST + timedelta(days=1))
+    assert one.keys == (f"{NAMES[0]}|2024-01-02", f"{NAMES[0]}|2024-01-07")
+    deployment.record("indicators", range(2, 8))
+    assert missing_ranges(deployment, "indicators", NAMES[:1], FIRST, LAST) == []
+
+
+def store_indicators(deployment: FakeDeployment, kept: pl.Expr) -> None:
+    """Rows for those klines."""
+    closes = open_store(deployment.settings).read(KLINES, columns=["currency", "time", "close"])
+    blank = [pl.lit(None, kind).alias(name) for name, kind in INDICATORS.schema.items() if name not in closes.columns]
+    made = closes.with_columns(blank).filter(kept)
+    open_store(deployment.settings).replace(INDICATORS, made, start=None, end=None)

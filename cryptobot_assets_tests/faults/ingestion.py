@@ -42,6 +42,10 @@ class Aborted(BaseException):
     """Stands in for a kill: nothing may catch it and go on."""
 
 
+class Refused(StoreError):
+    """What a store says that refuses a write on purpose."""
+
+
 class Inline(Executor):
     """Does what is submitted at once, so that requests come in one order."""
 
@@ -142,7 +146,7 @@ def end_here(cut: Cut) -> None:
     if cut.how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if cut.how == "refuse":
-        raise StoreError("cannot write to the store: no space left on device")
+        raise Refused("cannot write to the store: no space left on device")
     raise Aborted
 
 

@@ -19,8 +19,8 @@ from cryptobot_assets.exchange.market import to_ms
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import GAPS, KLINES, Table
 from cryptobot_assets_tests.faults.checks import Known, Lost, Truth
-from cryptobot_assets_tests.faults.ingestion import Aborted, Ingestion, open_book
-from cryptobot_assets_tests.faults.schedules import Schedule, Step, draw_schedule
+from cryptobot_assets_tests.faults.ingestion import Aborted, Ingestion, Refused, open_book
+from cryptobot_assets_tests.faults.schedules import AWAY, CUTS, IN_BETWEEN, Schedule, Step, draw_schedule
 from cryptobot_assets_tests.faults.served import Requests, ServedExchange, VirtualTime, counted_faults
 from cryptobot_assets_tests.faults.worlds import World
 
@@ -28,7 +28,7 @@ SPAWN = multiprocessing.get_context("spawn")
 KILLED, FAILED = -9, 3
 PROCESS_SECONDS = 120
 MEMORY = Path("/dev/shm")
-AGAIN = "python benchmarks/fault_schedules.py --seed {seed} --kills {kills}"
+AGAIN = "python benchmarks/fault_schedules.py --schedules 1 --seed {seed} --kills {kills}"
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Outcome:
     Attributes:
         can_go_wrong: see `Schedule.names`.
         ends: how many ingestions were `done`, `failed` with one clear line, or `cut`.
-        faults: injected by the exchange, by mode.
+        faults: what did go wrong, by name: modes of the exchange, and the rest of `Schedule.names` that came to pass.
         retries: pauses before another try.
     """
 
@@ -136,23 +136,29 @@ class Run:
             self.outcome.ends["done"] += 1
         except Aborted:
             self.outcome.ends["cut"] += 1
+            self.outcome.faults[CUTS[step.cut.how]] += 1
         except CryptobotError as error:
             assert str(error) and "\n" not in str(error), f"not one clear line: {error!r}"
             self.outcome.ends["failed"] += 1
+            self.outcome.faults[CUTS["refuse"]] += isinstance(error, Refused)
 
     def _attempt(self, step: Step, number: int) -> None:
         served = self._served(step, number)
         requests = Requests(served.url, served, step.away)
-        inner = step.meanwhile[1] if step.meanwhile else None
         try:
             Ingestion(
                 self.world, step, self.book, served.url, self.time, requests,
-                meanwhile=lambda: self._step(inner, number + 100),
+                meanwhile=lambda: self._come_between(step.meanwhile[1], number + 100),
                 wrote=lambda *what: self._wrote(step, *what),
             ).run()  # fmt: skip
         finally:
             self.outcome.requests += requests.count
+            self.outcome.faults[AWAY] += requests.stops
             served.stop()
+
+    def _come_between(self, step: Step, number: int) -> None:
+        self.outcome.faults[IN_BETWEEN] += 1
+        self._step(step, number)
 
     def _served(self, step: Step, number: int) -> ServedExchange:
         served = ServedExchange(self.world, step, 1000 * self.schedule.seed + number, self.time)

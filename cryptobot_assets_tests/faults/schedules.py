@@ -27,6 +27,7 @@ MODES = (*map(str, STATUS_BODIES), *CONNECTION_MODES, *ROW_MODES, CHECKSUM_MODE)
 Scope = Literal["backfill", "newest"]
 End = Literal["abort", "kill", "refuse"]
 CUTS: dict[End, str] = {"abort": "aborted", "kill": "killed (SIGKILL)", "refuse": "store that refuses"}
+AWAY, IN_BETWEEN = "server stopped and started", "another ingestion in between"
 PLENTY = 6000
 CHANCES = (0.03, 0.1, 0.3)
 SKEWS = (-4000, -70, -2, -1, 1, 2, 70, 4000)
@@ -109,8 +110,8 @@ class Schedule:
         names = {mode for step in steps for mode in step.modes}
         for step in steps:
             names |= {CUTS[step.cut.how]} if step.cut else set()
-            names |= {"server stopped and started"} if step.away else set()
-            names |= {"another ingestion in between"} if step.meanwhile else set()
+            names |= {AWAY} if step.away else set()
+            names |= {IN_BETWEEN} if step.meanwhile else set()
             names |= {"clock shown wrong"} if step.skew else set()
             names |= {"little weight granted"} if step.weight < PLENTY else set()
         return names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from random import Random
@@ -49,11 +49,18 @@ class VirtualTime:
 
 
 class ServedExchange:
-    """One step's exchange on a real socket."""
+    """One step's exchange on a real socket.
+
+    Attributes:
+        requests: that came so far.
+        on_request: called with the number of each, before it is answered, in the server's thread.
+    """
 
     def __init__(self, world: World, step: Step, seed: int, time: VirtualTime) -> None:
         self._world, self._step, self._seed = world, step, seed
         self._limiter = WeightLimiter(per_minute=step.weight, seconds=time.now)
+        self.requests = 0
+        self.on_request: Callable[[int], None] = lambda number: None
         self._runner: web.AppRunner | None = None
         self.url = ""
 
@@ -62,6 +69,7 @@ class ServedExchange:
         clock = fixed_clock(to_ms(self._step.now))
         faults = parse_faults(f"{self._step.faults},seed={self._seed}")
         app = make_app(self._world.market, clock=clock, limiter=self._limiter, faults=faults)
+        app.middlewares.insert(0, self._count)
         port = int(self.url.rpartition(":")[2]) if self.url else 0
         self._runner, self.url = _await(start(app, port=port))
 
@@ -70,6 +78,14 @@ class ServedExchange:
         if self._runner is not None:
             _await(self._runner.cleanup())
             self._runner = None
+
+    @web.middleware
+    async def _count(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        self.requests += 1
+        self.on_request(self.requests)
+        return await handler(request)
 
 
 def _await(coroutine: object) -> object:
@@ -97,6 +113,7 @@ class Requests:
     def __init__(self, url: str, served: ServedExchange | None = None, away: Away | None = None) -> None:
         self._url, self._served, self._away = url, served, away
         self.count = 0
+        self.stops = 0
 
     @contextmanager
     def watched(self, before: Callable[[int], None]) -> Iterator[None]:
@@ -118,5 +135,6 @@ class Requests:
             return
         if self.count == self._away.request:
             self._served.stop()
+            self.stops += 1
         elif self.count == self._away.request + self._away.refused:
             self._served.start()

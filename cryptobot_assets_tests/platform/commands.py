@@ -17,7 +17,7 @@ import polars as pl
 import psutil
 
 from cryptobot_assets.storage.lake import Lake
-from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, PREDICTIONS
+from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, PREDICTIONS, Store
 
 TABLES = (KLINES, INDICATORS, PREDICTIONS, GAPS)
 SETTINGS = ("CRYPTOBOT_", "MLFLOW_", "DAGSTER_")
@@ -107,8 +107,12 @@ def left_behind(home: Path, *, seconds: float = 20) -> list[str]:
 
 def read_tables(home: Path) -> dict[str, pl.DataFrame]:
     """Every table of a home, sorted by key."""
-    lake = Lake(str(home / "lake"))
-    return {table.name: lake.read(table) for table in TABLES}
+    return tables_of(Lake(str(home / "lake")))
+
+
+def tables_of(store: Store) -> dict[str, pl.DataFrame]:
+    """Every table of a store, sorted by key."""
+    return {table.name: store.read(table) for table in TABLES}
 
 
 def require_same_tables(tables: dict[str, pl.DataFrame], others: dict[str, pl.DataFrame]) -> None:

@@ -34,30 +34,60 @@ def s3_environment(endpoint: str, *, secret: str = SECRET) -> dict[str, str]:
     }
 
 
+class S3Server:
+    """A server on ports and with data of its own, which can be stopped and started again.
+
+    Attributes:
+        endpoint: its address.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self._process: subprocess.Popen | None = None
+        self.endpoint = f"http://127.0.0.1:{self._ports['s3.port']}"
+        identity = {"name": "me", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
+        (directory / "s3.json").write_text(json.dumps({"identities": [identity]}))
+
+    def start(self) -> None:
+        """Return once it answers; it has the bucket `bucket`."""
+        directory = self._directory
+        with (directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    str(Path(sys.executable).with_name("weed")), "server", "-filer", "-s3", f"-dir={directory}",
+                    "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={directory / 's3.json'}",
+                    "-master.volumeSizeLimitMB=64", "-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0",
+                    *(f"-{name}={port}" for name, port in self._ports.items()),
+                ],
+                stdout=log, stderr=log, cwd=directory, start_new_session=True,
+                env=os.environ | {"HOME": str(directory)},
+            )  # fmt: skip
+        make_bucket(self.endpoint, self._process, directory / "log")
+
+    def stop(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """By a signal to it and its children; return once it has ended."""
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, number)
+            self._process.wait()
+
+
 @contextmanager
 def s3_server(directory: Path) -> Iterator[str]:
     """Its endpoint, once it answers, with the bucket `bucket`."""
-    identity = {"name": "me", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
-    (directory / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    with (directory / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [
-                str(Path(sys.executable).with_name("weed")), "server", "-filer", "-s3", f"-dir={directory}",
-                "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={directory / 's3.json'}",
-                "-master.volumeSizeLimitMB=64", "-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0",
-                *(f"-{name}={port}" for name, port in ports.items()),
-            ],
-            stdout=log, stderr=log, cwd=directory, start_new_session=True, env=os.environ | {"HOME": str(directory)},
-        )  # fmt: skip
+    with running_s3(directory) as server:
+        yield server.endpoint
+
+
+@contextmanager
+def running_s3(directory: Path) -> Iterator[S3Server]:
+    """A server that answers, until the end; its directory goes with it."""
+    server = S3Server(directory)
     try:
-        endpoint = f"http://127.0.0.1:{ports['s3.port']}"
-        make_bucket(endpoint, server, directory / "log")
-        yield endpoint
+        server.start()
+        yield server
     finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
+        server.stop()
         shutil.rmtree(directory)
 
 

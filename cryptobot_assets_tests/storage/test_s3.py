@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from polars.testing import assert_frame_equal
 
 from cryptobot_assets.errors import StoreError
 from cryptobot_assets.settings import Settings
@@ -13,7 +16,7 @@ from cryptobot_assets.storage.s3 import s3_options
 from cryptobot_assets.storage.store import KLINES, Store, open_store
 from cryptobot_assets_tests.contracts.store_contract import END, StoreContract, priced
 from cryptobot_assets_tests.factories import START
-from cryptobot_assets_tests.storage.s3_server import free_ports, s3_environment, s3_server
+from cryptobot_assets_tests.storage.s3_server import S3Server, free_ports, running_s3, s3_environment
 
 pytestmark = pytest.mark.platform
 
@@ -26,14 +29,14 @@ def open_at(address: str) -> Store:
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as endpoint:
-        yield endpoint
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with running_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture
-def address(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in s3_environment(endpoint).items():
+def address(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in s3_environment(server.endpoint).items():
         monkeypatch.setenv(name, value)
     return f"s3://bucket/lake/{next(NUMBERS)}"
 
@@ -42,9 +45,9 @@ class TestS3(StoreContract):
     opener = open_at
 
 
-def test_credentials_are_asked_for(address: str, endpoint: str, monkeypatch: pytest.MonkeyPatch):
+def test_credentials_are_asked_for(address: str, server: S3Server, monkeypatch: pytest.MonkeyPatch):
     open_at(address).replace(KLINES, priced(1.0), start=START, end=END)
-    for name, value in s3_environment(endpoint, secret="wr0ng").items():
+    for name, value in s3_environment(server.endpoint, secret="wr0ng").items():
         monkeypatch.setenv(name, value)
     for work in (
         lambda: open_at(address).read(KLINES),
@@ -70,6 +73,39 @@ def test_a_server_that_is_away_is_one_clear_line(address: str, monkeypatch: pyte
     with pytest.raises(StoreError, match="cannot read the store at s3://bucket/lake") as refusal:
         open_at(address).read(KLINES)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_server_killed_in_the_middle_of_writes_and_started_again_loses_nothing(address: str, server: S3Server):
+    store, prices, failures = open_at(address), [], []
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                store.replace(KLINES, priced(len(prices) + 1.0), start=START, end=END, currency="BTCUSDT")
+                prices.append(len(prices) + 1.0)
+            except StoreError as error:
+                failures.append(str(error))
+
+    def wait_for_writes() -> None:
+        reached, deadline = len(prices) + 2, time.monotonic() + 120
+        while len(prices) < reached and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert len(prices) >= reached, failures
+
+    writer = threading.Thread(target=work)
+    writer.start()
+    try:
+        for _ in range(2):
+            wait_for_writes()
+            server.stop()
+            server.start()
+        wait_for_writes()
+    finally:
+        stop.set()
+        writer.join(60)
+    assert not any("\n" in told for told in failures)
+    assert_frame_equal(open_at(address).read(KLINES), priced(prices[-1]))
 
 
 @pytest.mark.parametrize(
