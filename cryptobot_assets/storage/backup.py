@@ -35,6 +35,7 @@ from cryptobot_assets.storage.backup_manifest import (
     NAME_FORMAT,
     Manifest,
     backup_names,
+    instant,
     sound_manifests,
     write_manifest,
 )
@@ -43,6 +44,7 @@ from cryptobot_assets.storage.backup_place import Place, PlacedFile, moment, ope
 from cryptobot_assets.storage.backup_tables import TablesSource
 from cryptobot_assets.storage.metadata import metadata_urls
 from cryptobot_assets.storage.postgres_address import is_postgres
+from cryptobot_assets.storage.store import TABLES
 
 GRACE = timedelta(days=1)
 """How long an object that no manifest names stays: the backup that writes it may still be going on."""
@@ -85,7 +87,7 @@ def make_backup(settings: Settings, watch: Watch, *, url: str | None = None) -> 
     """
     require_whole_home(settings.home)
     place = backup_place(settings, url)
-    name = _free_name(backup_names(place))
+    name = _next_name(backup_names(place))
     before, _ = sound_manifests(place)
     known = _known_objects(place, before)
     previous = before[-1] if before else None
@@ -175,24 +177,23 @@ def _store(settings: Settings, stack: ExitStack) -> LakeSource | TablesSource:
     return source
 
 
-def _free_name(taken: list[str]) -> str:
-    instant = datetime.now(UTC)
-    while (name := instant.strftime(NAME_FORMAT)) in taken:
-        instant += timedelta(seconds=1)
-    return name
+def _next_name(names: list[str]) -> str:
+    """This instant; just after the newest backup's where a clock went back or two come within a second."""
+    now = datetime.now(UTC)
+    return (max(now, instant(names[-1]) + timedelta(seconds=1)) if names else now).strftime(NAME_FORMAT)
 
 
 def _known_objects(place: Place, manifests: list[Manifest]) -> dict[str, int]:
-    """Objects that are there and will stay while a backup is made, and their sizes.
+    """Objects that are there, whole by their size, and will stay while a backup is made; and their sizes.
 
     Those that no manifest names may be cleared away by another backup's end once they are a day old.
     """
-    named = {one for manifest in manifests for one in manifest.objects}
+    named = {name: size for manifest in manifests for name, size in manifest.objects.items()}
     young = datetime.now(UTC) - GRACE / 2
     return {
         _object_name(file): file.size
         for file in place.files(OBJECTS)
-        if _object_name(file) in named or moment(file.modified) > young
+        if named.get(_object_name(file), file.size if moment(file.modified) > young else None) == file.size
     }
 
 
@@ -208,7 +209,7 @@ def _object_name(file: PlacedFile) -> str:
 
 def told(manifest: Manifest) -> str:
     """A backup in one line."""
-    rows = sum(facts["rows"] for name, facts in manifest.store["tables"].items())
+    rows = sum(facts["rows"] for name, facts in manifest.store["tables"].items() if name in TABLES)
     databases = f", bookkeeping of {' and '.join(manifest.databases)}" if manifest.databases else ""
     return (
         f"{manifest.name}  {manifest.store['kind']}, {rows:,} rows{databases}, "

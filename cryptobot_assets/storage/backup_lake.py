@@ -99,6 +99,11 @@ def facts_of(versions: dict[str, TableSnapshot]) -> dict[str, dict[str, Any]]:
     }
 
 
+def with_rows(settings: Settings) -> list[str]:
+    """Names of the tables that have rows."""
+    return [name for name, one in snapshots(_open(settings, settings.lake_url)).items() if one.rows]
+
+
 def restore_lake(settings: Settings, manifest: Manifest, reader: ObjectReader, tell: Tell) -> None:
     """Put a backup's lake in place of what the settings' address holds.
 

@@ -71,7 +71,7 @@ class Manifest:
     @property
     def made(self) -> datetime:
         """When it was begun."""
-        return datetime.strptime(self.name, NAME_FORMAT).replace(tzinfo=UTC)
+        return instant(self.name)
 
     @property
     def bytes(self) -> int:
@@ -81,6 +81,11 @@ class Manifest:
     def below(self, folder: str) -> list[Entry]:
         """Files of one folder."""
         return [entry for entry in self.entries if entry.path.startswith(f"{folder}/")]
+
+
+def instant(name: str) -> datetime:
+    """The instant a backup is named after."""
+    return datetime.strptime(name, NAME_FORMAT).replace(tzinfo=UTC)
 
 
 def write_manifest(place: Place, manifest: Manifest) -> None:

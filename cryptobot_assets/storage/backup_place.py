@@ -106,7 +106,7 @@ class DirectoryPlace:
         path = self._path / name
         draft = path.with_name(f"{DRAFT}{os.getpid()}-{path.name}")
         with self._plain_errors("write"):
-            path.parent.mkdir(mode=0o700 if self._private else 0o777, parents=True, exist_ok=True)
+            self._make(path.parent)
             try:
                 opened = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if self._private else 0o666)
                 with os.fdopen(opened, "wb") as file:
@@ -143,9 +143,13 @@ class DirectoryPlace:
     def move(self, folder: str, target: str) -> None:
         """Give a folder another name, at once; nothing when it is not there."""
         with self._plain_errors("write"):
-            (self._path / target).parent.mkdir(parents=True, exist_ok=True)
+            self._make((self._path / target).parent)
             if (self._path / folder).exists():
                 (self._path / folder).rename(self._path / target)
+
+    def _make(self, folder: Path) -> None:
+        for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+            missing.mkdir(mode=0o700 if self._private else 0o777, exist_ok=True)
 
     @contextmanager
     def _plain_errors(self, verb: str) -> Iterator[None]:

@@ -25,7 +25,6 @@ from cryptobot_assets.storage.backup_objects import ObjectReader, Tell
 from cryptobot_assets.storage.backup_place import Place
 from cryptobot_assets.storage.metadata import MetadataUrls, metadata_urls
 from cryptobot_assets.storage.postgres_address import is_postgres, shown
-from cryptobot_assets.storage.store import TABLES, open_store
 
 WORK = {"dagster": ("runs", "event_logs"), "mlflow": ("runs", "registered_models")}
 """Tables of each database that have rows once anything was done."""
@@ -117,10 +116,9 @@ class Restore:
         return {name: getattr(urls, name) for name in self.manifest.databases}
 
     def _occupied_store(self) -> list[str]:
-        store = open_store(self.settings)
-        held = {name: int(store.query(f"SELECT count(*) AS rows FROM {name}")["rows"][0]) for name in TABLES}
-        rows = ", ".join(f"{count:,} {name}" for name, count in held.items() if count)
-        return [f"{shown(self.settings.lake_url)} holds {rows}"] if rows else []
+        url = self.settings.lake_url
+        held = backup_tables.with_rows(url) if is_postgres(url) else backup_lake.with_rows(self.settings)
+        return [f"{shown(url)} holds {', '.join(held)}"] if held else []
 
     def _occupied_home(self) -> list[str]:
         found = []

@@ -11,7 +11,7 @@ the migrations bring them to today's revision. Whoever asks meanwhile waits.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from io import RawIOBase
 from typing import Any
 
@@ -29,6 +29,7 @@ KIND = "postgresql"
 FOLDER = "tables"
 WRITES = "cryptobot_writes"
 LOCK_SECONDS = 30
+READ_BYTES = 1_000_000
 SESSION = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET extra_float_digits = 1; SET synchronize_seqscans = off"
 
 Cursor = psycopg2.extensions.cursor
@@ -76,6 +77,13 @@ class TablesSource:
         }
 
 
+def with_rows(url: str) -> list[str]:
+    """Names of the tables that have rows."""
+    address = parse_address(url)
+    with plain_errors(address), closing(psycopg2.connect(address.libpq)) as server, server.cursor() as cursor:
+        return [name for name in TABLES if _exists(cursor, name) and _has_rows(cursor, name)]
+
+
 def restore_tables(url: str, manifest: Manifest, reader: ObjectReader, tell: Tell) -> None:
     """Put a backup's tables in place of those of the store at an address, in one transaction.
 
@@ -107,7 +115,8 @@ def _load(
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(name), columns)
     (entry,) = (one for one in manifest.entries if one.path == f"{FOLDER}/{name}")
     cursor.execute(SESSION)
-    cursor.copy_expert(statement.as_string(cursor), _Blocks(reader.blocks(entry), lambda size: tell(size, name)))
+    rows = _Blocks(reader.blocks(entry), lambda size: tell(size, name))
+    cursor.copy_expert(statement.as_string(cursor), rows, READ_BYTES)
     if cursor.rowcount != facts["rows"]:
         raise BadBackup(f"backup {manifest.name}: {cursor.rowcount:,} rows of {name}, not {facts['rows']:,}")
 
@@ -151,6 +160,11 @@ def _revision(cursor: Cursor) -> str | None:
 
 def _exists(cursor: Cursor, name: str) -> bool:
     cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))
+    return cursor.fetchone()[0]
+
+
+def _has_rows(cursor: Cursor, name: str) -> bool:
+    cursor.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(name)))
     return cursor.fetchone()[0]
 
 
