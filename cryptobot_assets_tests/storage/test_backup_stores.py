@@ -16,9 +16,9 @@ import pytest
 from alembic.config import Config
 from polars.testing import assert_frame_equal
 
-from cryptobot_assets.errors import BadBackup, StoreError
+from cryptobot_assets.errors import BadBackup, HomeConflict, StoreError
 from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage.backup import backup_place, make_backup
+from cryptobot_assets.storage.backup import Watch, backup_place, make_backup
 from cryptobot_assets.storage.backup_lake import LakeSource
 from cryptobot_assets.storage.backup_manifest import backup_names, read_manifest
 from cryptobot_assets.storage.backup_objects import ObjectWriter
@@ -31,7 +31,7 @@ from cryptobot_assets.storage.postgres_address import is_postgres
 from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, TABLES, Store, open_store
 from cryptobot_assets_tests.contracts.store_contract import END, make_rows, spoil
 from cryptobot_assets_tests.factories import START, hours_after
-from cryptobot_assets_tests.storage.backups import unwatched
+from cryptobot_assets_tests.storage.backups import Watcher, interrupt, unwatched
 from cryptobot_assets_tests.storage.postgres_server import make_database, run, url_of
 from cryptobot_assets_tests.storage.s3_server import s3_environment, s3_server
 
@@ -74,11 +74,11 @@ class Place:
         """The backup's name."""
         return make_backup(self.settings, unwatched).manifest.name
 
-    def restore(self, name: str | None = None, *, settings: Settings | None = None) -> None:
+    def restore(self, name: str | None = None, *, settings: Settings | None = None, watch: Watch = unwatched) -> None:
         place = backup_place(self.settings)
         manifest = read_manifest(place, name or backup_names(place)[-1])
-        Restore(place, manifest, settings or self.settings).run(unwatched)
         vars(self).pop("store", None)
+        Restore(place, manifest, settings or self.settings).run(watch)
 
     def destroy(self) -> None:
         """As `rm -rf`, `DROP SCHEMA` or the deletion of every object do."""
@@ -178,6 +178,25 @@ def test_what_is_written_during_a_backup_is_not_in_it(place: Place, monkeypatch:
     place.restore()
     require_same(place.rows(), before)
     assert place.versions() == versions
+
+
+def test_what_is_cut_short_passes_for_nothing_whole_and_run_again_ends_well(place: Place) -> None:
+    before = place.rows()
+    with pytest.raises(KeyboardInterrupt):
+        make_backup(place.settings, Watcher("Back up", 2, interrupt))
+    assert backup_names(backup_place(place.settings)) == []
+    place.back_up()
+    place.store.replace(KLINES, make_rows(KLINES, 7, seed=9), start=None, end=None)
+    after = place.rows()
+    with pytest.raises(KeyboardInterrupt):
+        place.restore(watch=Watcher("Restore", 3, interrupt))
+    if is_postgres(place.settings.lake_url):
+        require_same(place.rows(), after)
+    with pytest.raises(HomeConflict, match="not restored to the end: run again `cryptobot restore"):
+        place.back_up()
+    place.restore()
+    require_same(place.rows(), before)
+    place.back_up()
 
 
 def writing_meanwhile(place: Place, capture):
