@@ -116,27 +116,40 @@ def _load(
     (entry,) = (one for one in manifest.entries if one.path == f"{FOLDER}/{name}")
     cursor.execute(SESSION)
     rows = _Blocks(reader.blocks(entry), lambda size: tell(size, name))
-    cursor.copy_expert(statement.as_string(cursor), rows, READ_BYTES)
+    try:
+        cursor.copy_expert(statement.as_string(cursor), rows, READ_BYTES)
+    except psycopg2.Error:
+        if rows.failure is not None:
+            raise rows.failure from None
+        raise
     if cursor.rowcount != facts["rows"]:
         raise BadBackup(f"backup {manifest.name}: {cursor.rowcount:,} rows of {name}, not {facts['rows']:,}")
 
 
 class _Blocks(RawIOBase):
-    """Blocks as COPY reads them: so many bytes at a time."""
+    """Blocks as COPY reads them: so many bytes at a time.
+
+    `failure` is what kept it from reading on: the server only hears that something did.
+    """
 
     def __init__(self, blocks: Iterator[bytes], tell: Any) -> None:
         self._blocks = blocks
         self._tell = tell
         self._rest = memoryview(b"")
+        self.failure: BaseException | None = None
 
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes, none at the end."""
-        while not self._rest:
-            block = next(self._blocks, None)
-            if block is None:
-                return b""
-            self._rest = memoryview(block)
-            self._tell(len(block))
+        try:
+            while not self._rest:
+                block = next(self._blocks, None)
+                if block is None:
+                    return b""
+                self._rest = memoryview(block)
+                self._tell(len(block))
+        except BaseException as error:
+            self.failure = error
+            raise
         taken, self._rest = self._rest[:size], self._rest[size:]
         return bytes(taken)
 
