@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -59,7 +60,13 @@ def evaluate_market(
     draws: int = DRAWS,
 ) -> list[Evaluation]:
     """Every algorithm of a market over its out-of-sample rows in [start, end), best net pool value first."""
-    predictions = read_predictions(store, market, start=start, end=end)
+    return evaluate_predictions(store, settings, read_predictions(store, market, start=start, end=end), draws=draws)
+
+
+def evaluate_predictions(
+    store: Store, settings: Settings, predictions: Mapping[str, pl.DataFrame], *, draws: int = DRAWS
+) -> list[Evaluation]:
+    """The same of prediction rows that were read already."""
     if not predictions:
         return []
     closes = read_closes(store, settings.interval, list(predictions.values()))
@@ -68,6 +75,37 @@ def evaluate_market(
         for part in predictions.values()
     ]
     return sorted((one for one in made if one), key=lambda one: -(one.pool.net if one.pool else 0.0))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything a report of a market is made of.
+
+    Attributes:
+        predictions: rows of the table by algorithm.
+        evaluations: best net pool value first.
+        rules: by algorithm, what its predictions make under every allocation rule.
+    """
+
+    market: str
+    predictions: Mapping[str, pl.DataFrame]
+    evaluations: Sequence[Evaluation]
+    rules: Mapping[str, tuple[Result, ...]]
+
+
+def read_evidence(
+    store: Store,
+    settings: Settings,
+    market: str,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    draws: int = DRAWS,
+) -> Evidence:
+    """Read and evaluate the out-of-sample rows of a market with time in [start, end)."""
+    predictions = read_predictions(store, market, start=start, end=end)
+    evaluations = evaluate_predictions(store, settings, predictions, draws=draws)
+    return Evidence(market, predictions, evaluations, evaluate_rules(store, settings, evaluations, draws=draws))
 
 
 def evaluate_rules(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptobot_assets.settings import HOME_PROFILE
 
@@ -54,6 +55,17 @@ def read_profile(home: Path) -> HomeProfile | None:
         market=content["market"],
         exchange=content["exchange"],
     )
+
+
+def market_source(home: Path, exchange_url: str) -> str:
+    """In words, what market the klines of a home are of: simulated, or recorded and from where."""
+    profile = read_profile(home)
+    facts = profile.exchange if profile else {}
+    if facts.get("kind") == "simulated":
+        return f"simulated market, seed {facts.get('seed')}"
+    if facts.get("kind") == "replay":
+        return f"recorded klines, replayed from {', '.join(Path(path).name for path in facts['replay'])}"
+    return f"recorded klines of the exchange at {urlsplit(str(facts.get('url', exchange_url))).hostname}"
 
 
 def expected_market(home: Path) -> str:

@@ -14,7 +14,9 @@ from cryptobot_assets.domain.gaps import merge_gaps
 from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.domain.pool_value import holding_one
 from cryptobot_assets.domain.portfolio import Result
-from cryptobot_assets.leaderboard import costs_of, evaluate_market, evaluate_rules
+from cryptobot_assets.domain.promotion import Candidate, Verdict, judge_best
+from cryptobot_assets.domain.significance import Superiority
+from cryptobot_assets.leaderboard import Evidence, costs_of, read_evidence
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.gap_records import read_gaps
 from cryptobot_assets.storage.registry import Registry
@@ -37,10 +39,14 @@ def market_report(
 
     All figures are over the out-of-sample rows with time in [start, end).
     """
-    evaluations = evaluate_market(store, settings, market, start=start, end=end)
-    rules = evaluate_rules(store, settings, evaluations)
-    versions = {(one.algorithm, one.version): one for one in registry.versions(market)}
-    champion = registry.champion(market)
+    return report_of(read_evidence(store, settings, market, start=start, end=end), registry, settings)
+
+
+def report_of(evidence: Evidence, registry: Registry, settings: Settings) -> dict[str, Any]:
+    """The same of evidence that was read already."""
+    evaluations, rules = list(evidence.evaluations), evidence.rules
+    versions = {(one.algorithm, one.version): one for one in registry.versions(evidence.market)}
+    champion = registry.champion(evidence.market)
     return {
         "models": [_model(one, rules.get(one.algorithm, ()), versions, settings) for one in evaluations],
         "control": _control(evaluations, settings),
@@ -84,6 +90,18 @@ def _skill(evaluations: list[Evaluation], settings: Settings) -> dict[str, Any]:
     """Whether any algorithm has skill, all of them counted."""
     found = skill_of(evaluations, seed=settings.seed)
     return {"hours": found.hours, "p_value": found.p_value, "superior": list(found.superior)}
+
+
+def judge_evaluations(
+    evaluations: Sequence[Evaluation], reigning: RegisteredVersion | None, *, skill: Superiority
+) -> tuple[Candidate, Verdict]:
+    """The best candidate of a market and the gate's verdict on it, beside the champion that reigns."""
+    return judge_best(
+        [one.candidate for one in evaluations],
+        reigning=reigning.algorithm if reigning and reigning.verdict == "passed" else None,
+        skill=skill,
+        control_net=next((one.control.net for one in evaluations if one.control), None),
+    )
 
 
 def champion_part(champion: RegisteredVersion) -> dict[str, Any]:

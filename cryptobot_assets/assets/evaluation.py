@@ -1,21 +1,26 @@
 """What the out-of-sample predictions of a market are worth, beside what costs nothing to know."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 
+from cryptobot_assets.assets.links import artifact_page
 from cryptobot_assets.assets.pictures import actual_against_predicted, as_markdown, equity_picture
-from cryptobot_assets.domain.evaluation import Evaluation, report_row, verdict_in_words
+from cryptobot_assets.domain.evaluation import Evaluation, verdict_in_words
 from cryptobot_assets.domain.pool_value import Costs, equity, holding_curve
 from cryptobot_assets.domain.portfolio import Result
 from cryptobot_assets.errors import NotEnoughHistory
-from cryptobot_assets.leaderboard import costs_of, evaluate_market, evaluate_rules, read_predictions
+from cryptobot_assets.leaderboard import costs_of, evaluate_market, evaluate_rules, read_evidence
+from cryptobot_assets.page.render import make_page, page_path, write_page
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.registry import Registry
+from cryptobot_assets.storage.registry_runs import read_run
 from cryptobot_assets.storage.store import Store
 
 GROUP = "evaluation"
+PAGE = "report.html"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -36,7 +41,7 @@ def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         code_version="1",
         description=(
             "Error against predicting zero, hourly IC, classification beside its base rate and effective sample "
-            "count, each algorithm on its out-of-sample rows."
+            "count, each algorithm on its out-of-sample rows. Writes them as one HTML page, which MLflow keeps too."
         ),
     )
     def evaluation_report(
@@ -46,26 +51,34 @@ def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         progress: dg.ResourceParam[Progress],
     ) -> dg.MaterializeResult:
         market = context.partition_key
-        evaluations = require_evaluations(evaluate_market(store, settings, market), market)
-        parts = read_predictions(store, market)
+        evidence = read_evidence(store, settings, market)
+        evaluations = require_evaluations(evidence.evaluations, market)
         pictures = {
             one.algorithm: actual_against_predicted(
-                parts[one.algorithm].drop_nulls("realised_return"), f"{market} {one.algorithm}, out of sample"
+                evidence.predictions[one.algorithm].drop_nulls("realised_return"),
+                f"{market} {one.algorithm}, out of sample",
             )
             for one in evaluations
         }
+        page, report = make_page(store, registry, settings, evidence, now=datetime.now(UTC))
+        rows = {row["algorithm"]: row for row in report["models"]}
         newest = {version.algorithm: version for version in registry.versions(market)}
         for one in evaluations:
-            row = report_row(one, costs_of(settings), trials=0, folds=0)
             registry.log_evaluation(
                 newest[one.algorithm],
                 metrics=flat_metrics(one),
                 plots={"actual_against_predicted.png": pictures[one.algorithm]},
-                tables={"evaluation.json": row},
+                tables={"evaluation.json": rows[one.algorithm]},
+                pages={PAGE: page},
             )
             progress.advance("evaluate", steps=1, note=one.algorithm)
+        first = newest[evaluations[0].algorithm]
         return dg.MaterializeResult(
             metadata={
+                "report": dg.MetadataValue.path(write_page(page_path(settings, market), page)),
+                "report_in_mlflow": artifact_page(
+                    settings, read_run(registry, first).experiment_id, first.run_id, PAGE
+                ),
                 "leaderboard": dg.MetadataValue.md(score_table(evaluations)),
                 "rows": sum(one.score.rows for one in evaluations),
                 **{f"{name}_scatter": dg.MetadataValue.md(as_markdown(png, name)) for name, png in pictures.items()},
@@ -101,7 +114,7 @@ def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     return [evaluation_report, pool_value]
 
 
-def require_evaluations(evaluations: list[Evaluation], market: str) -> list[Evaluation]:
+def require_evaluations(evaluations: Sequence[Evaluation], market: str) -> Sequence[Evaluation]:
     """The evaluations when there is one; raises `NotEnoughHistory` otherwise."""
     if not evaluations:
         raise NotEnoughHistory(

@@ -16,6 +16,13 @@ def registry_page(settings: Settings, version: RegisteredVersion) -> dg.UrlMetad
     return dg.MetadataValue.url(f"{page}?{MODEL_TRAINING}")
 
 
+def artifact_page(settings: Settings, experiment_id: str, run_id: str, name: str) -> dg.UrlMetadataValue:
+    """MLflow's page that shows a file of a run."""
+    return dg.MetadataValue.url(
+        f"{mlflow_address(settings)}/#/experiments/{experiment_id}/runs/{run_id}/artifacts/{name}"
+    )
+
+
 def mlflow_address(settings: Settings) -> str:
     """Where MLflow's pages are; credentials of the tracking address are left out."""
     address = urlsplit(settings.mlflow_tracking_uri or "")

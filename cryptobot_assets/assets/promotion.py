@@ -7,11 +7,12 @@ import dagster as dg
 from cryptobot_assets.assets.evaluation import require_evaluations
 from cryptobot_assets.assets.links import registry_page
 from cryptobot_assets.domain.evaluation import Evaluation, skill_of
-from cryptobot_assets.domain.promotion import Candidate, Verdict, best_candidate, judge
+from cryptobot_assets.domain.promotion import Candidate, Verdict
 from cryptobot_assets.domain.significance import Superiority
 from cryptobot_assets.errors import NoModel
 from cryptobot_assets.leaderboard import evaluate_market
 from cryptobot_assets.partitions import Partitions
+from cryptobot_assets.report import judge_evaluations
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets.storage.store import Store
@@ -65,15 +66,8 @@ def crown(
     A candidate that passes reigns. One that does not reigns only where no passed champion does, so
     that the platform serves, marked unproven. The challenger alias always names the candidate.
     """
-    candidates = {one.algorithm: one.candidate for one in evaluations}
-    best = best_candidate(list(candidates.values()), skill.superior)
     reigning = registry.champion(market)
-    verdict = judge(
-        best,
-        _rival(best, reigning, candidates),
-        skill=skill,
-        control_net=next((one.control.net for one in evaluations if one.control), None),
-    )
+    best, verdict = judge_evaluations(evaluations, reigning, skill=skill)
     version = newest_version(registry, market, best)
     told = {"promote": verdict.promote, "reasons": verdict.reasons}
     registry.promote(version, alias="challenger", verdict=told)
@@ -90,10 +84,3 @@ def newest_version(registry: Registry, market: str, candidate: Candidate) -> Reg
     raise NoModel(
         f"version {candidate.version} of {candidate.algorithm} for {market} is gone from the registry: train it again"
     )
-
-
-def _rival(best: Candidate, reigning: RegisteredVersion | None, candidates: dict[str, Candidate]) -> Candidate | None:
-    """The reigning champion's record, None when nobody passed before or the candidate succeeds itself."""
-    if reigning is None or reigning.verdict != "passed" or reigning.algorithm == best.algorithm:
-        return None
-    return candidates.get(reigning.algorithm)

@@ -6,15 +6,19 @@ On a terminal a stage is a moving bar; elsewhere (a log, CI) it is a line every 
 from __future__ import annotations
 
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+from cryptobot_assets.errors import UsageError
 
 LINE_EVERY_SECONDS = 10.0
 LOG_WIDTH = 170
@@ -98,3 +102,14 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], *, number
     for row in rows:
         table.add_row(*row)
     out.print(table)
+
+
+def require_writable_file(path: Path) -> None:
+    """Nothing, when a file can be written there; found out before the work, not after it."""
+    if path.is_dir():
+        raise UsageError(f"cannot write {path}: it is a directory")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptobot_assets.assets.training import model_asset_name
-from cryptobot_assets.cli.console import Stage, say
+from cryptobot_assets.cli.console import Stage, require_writable_file, say
 from cryptobot_assets.cli.leaderboard import print_leaderboard
 from cryptobot_assets.cli.market import (
     LiveMarket,
@@ -81,17 +80,6 @@ def demo_plan(
         interval=interval or settings.interval, seed=settings.seed, replay=tuple(one.absolute() for one in replay)
     )
     return DemoPlan(market=market, currencies=currencies, cutoffs=cutoffs, report=report)
-
-
-def require_writable_file(path: Path) -> None:
-    """Nothing, when a file can be written there; found out before the work, not after it."""
-    if path.is_dir():
-        raise UsageError(f"cannot write {path}: it is a directory")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def run_demo(plan: DemoPlan, settings: Settings) -> dict[str, Any]:

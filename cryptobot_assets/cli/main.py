@@ -135,12 +135,13 @@ def backfill(currencies: str, first: str, last: str) -> None:
 @click.option("--from", "first", help="First day (YYYY-MM-DD); default all.")
 @click.option("--to", "last", help="Last day, included (YYYY-MM-DD); default all.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def report(market: str, first: str | None, last: str | None, as_json: bool) -> None:
+@click.option("--html", type=PATH, help="Write the whole report here too: one HTML file that opens offline.")
+def report(market: str, first: str | None, last: str | None, as_json: bool, html: Path | None) -> None:
     """The leaderboard and evaluation from what is stored, out-of-sample rows only."""
     start, end = parse_day(first) if first else None, parse_day(last) if last else None
     from cryptobot_assets.cli.report import run_report
 
-    run_report(Settings.load(), market.upper(), start, end, as_json=as_json)
+    run_report(Settings.load(), market.upper(), start, end, as_json=as_json, html=html)
 
 
 @cryptobot.command()

@@ -51,6 +51,30 @@ def bootstrap_interval(
     Returns:
         (low, high), or None with fewer than `FEWEST_SAMPLES` rows or no draws.
     """
+    options = {"block": block, "overlap": overlap, "positive": positive, "seed": seed, "draws": draws, "level": level}
+    bands = bootstrap_bands(samples, statistic, **options)
+    return None if bands is None else (float(bands[0]), float(bands[1]))
+
+
+def bootstrap_bands(
+    samples: np.ndarray,
+    statistic: Callable[[np.ndarray], float | np.ndarray],
+    *,
+    block: float,
+    overlap: float = 1.0,
+    positive: bool = False,
+    middle: float | np.ndarray | None = None,
+    seed: int,
+    draws: int = DRAWS,
+    level: float = LEVEL,
+) -> np.ndarray | None:
+    """The same intervals for a statistic of several figures at once, each by itself: (2, ...) lows and highs.
+
+    Draws in which a figure does not exist (NaN) are left out of its interval.
+
+    Args:
+        middle: what they are widened about; the statistic's value where not given.
+    """
     if len(samples) < FEWEST_SAMPLES or not draws:
         return None
     from arch.bootstrap import StationaryBootstrap  # a second of imports that only reports need
@@ -58,12 +82,15 @@ def bootstrap_interval(
     block = max(min(block, len(samples) / 3), 1)
     resampled = StationaryBootstrap(block, samples, seed=seed)
     values = [statistic(drawn[0]) for drawn, _ in resampled.bootstrap(draws)]
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    middle = statistic(samples)
+    bounds = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    middle = statistic(samples) if middle is None else middle
     factor = understatement(len(samples), block=block, overlap=overlap, level=level)
-    if positive and min(low, middle) > 0:
-        return float(middle * (low / middle) ** factor), float(middle * (high / middle) ** factor)
-    return float(middle + factor * (low - middle)), float(middle + factor * (high - middle))
+    plain = middle + factor * (bounds - middle)
+    if not positive:
+        return plain
+    known = np.minimum(bounds[0], middle) > 0
+    safe_bounds, safe_middle = np.where(known, bounds, 1.0), np.where(known, middle, 1.0)
+    return np.where(known, safe_middle * (safe_bounds / safe_middle) ** factor, plain)
 
 
 def understatement(rows: int, *, block: float, overlap: float, level: float = LEVEL) -> float:

@@ -59,6 +59,7 @@ class Result:
         break_even_bps: cost a side at which net would only equal the control's; None where even
             free trading would not reach it.
         curve: (days + 1,) net value, starting from 1.
+        run: the days it is of, whose value can be had at any cost.
     """
 
     rule: str
@@ -72,6 +73,7 @@ class Result:
     positions: float
     invested: float
     curve: np.ndarray
+    run: Run
 
 
 def simulate(rule: Rule, hours: Hours, *, volatility: np.ndarray | None = None, most: np.ndarray | None = None) -> Run:
@@ -151,6 +153,7 @@ def judge_run(name: str, run: Run, holding: np.ndarray, costs: Costs, *, seed: i
         positions=run.positions,
         invested=run.invested,
         curve=np.concatenate([[1.0], daily.cumprod(axis=0).mean(axis=1)]),
+        run=run,
     )
 
 

@@ -54,6 +54,20 @@ def _relative_error(candidate: Candidate) -> float:
     return candidate.mse / candidate.mse_zero if candidate.mse_zero > 0 else 1.0
 
 
+def judge_best(
+    candidates: list[Candidate], *, reigning: str | None, skill: Superiority, control_net: float | None
+) -> tuple[Candidate, Verdict]:
+    """The best candidate of a market and the verdict on it.
+
+    Args:
+        reigning: algorithm of the champion that passed before, None where none did; it is no rival of its own
+            newer version.
+    """
+    best = best_candidate(candidates, skill.superior)
+    rival = next((one for one in candidates if one.algorithm == reigning and one is not best), None)
+    return best, judge(best, rival, skill=skill, control_net=control_net)
+
+
 def judge(
     candidate: Candidate, champion: Candidate | None, *, skill: Superiority, control_net: float | None
 ) -> Verdict:

@@ -157,10 +157,19 @@ def log_figures(
 
 
 def log_files(
-    client: mlflow.MlflowClient, run_id: str, *, plots: Mapping[str, bytes], tables: Mapping[str, Any]
+    client: mlflow.MlflowClient,
+    run_id: str,
+    *,
+    plots: Mapping[str, bytes],
+    tables: Mapping[str, Any],
+    pages: Mapping[str, str],
 ) -> None:
-    """Add `plots/<name>` and `tables/<name>` to a run; a frame is written as CSV, anything else as JSON."""
-    files = {f"plots/{name}": content for name, content in plots.items()}
+    """Add `plots/<name>`, `tables/<name>` and `<name>` of each page to a run.
+
+    A frame among the tables is written as CSV, anything else as JSON.
+    """
+    files = {name: text.encode() for name, text in pages.items()}
+    files |= {f"plots/{name}": content for name, content in plots.items()}
     files |= {f"tables/{name}": _table_text(table).encode() for name, table in tables.items()}
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from cryptobot_assets.errors import RegistryError
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 ORIGIN_FILE = "registered.json"
 """Beside a downloaded model: which version it is."""
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 MOST_VERSIONS = 100_000
 """Asked for in one page, which MLflow allows."""
@@ -171,11 +174,12 @@ class Registry:
         metrics: Mapping[str, float | None],
         plots: Mapping[str, bytes],
         tables: Mapping[str, Any],
+        pages: Mapping[str, str] = EMPTY,
     ) -> None:
-        """Add to the version's run: metrics, `plots/<name>`, `tables/<name>` (a frame as CSV, else JSON)."""
+        """Add to the version's run: metrics, `plots/<name>`, `tables/<name>` (a frame as CSV, else JSON), pages."""
         with self.plain_errors():
             mlflow_client.log_figures(self.client, version.run_id, metrics=metrics, params={}, tags={})
-            mlflow_client.log_files(self.client, version.run_id, plots=plots, tables=tables)
+            mlflow_client.log_files(self.client, version.run_id, plots=plots, tables=tables, pages=pages)
 
     def promote(self, version: RegisteredVersion, *, alias: Alias, verdict: Mapping[str, Any]) -> RegisteredVersion:
         """Point an alias of `cryptobot-<market>` at a copy of an algorithm's version.

@@ -93,7 +93,7 @@ class TrainingRun:
         tables = {"trials.csv": trial_table(self._trials), **tables}
         with mlflow_client.plain_errors(self._tracking_uri):
             mlflow_client.log_figures(self._client, self.run_id, metrics=metrics, params=params, tags={})
-            mlflow_client.log_files(self._client, self.run_id, plots=plots, tables=tables)
+            mlflow_client.log_files(self._client, self.run_id, plots=plots, tables=tables, pages={})
             logged = self._client.create_logged_model(
                 self._experiment_id, name=self.training.algorithm, source_run_id=self.run_id
             )

@@ -14,7 +14,7 @@ OPTIONS = {
     "up": (),
     "exchange": ("--port", "--replay", "--simulate", "--currencies", "--days", "--faults"),
     "backfill": ("--currencies", "--from", "--to"),
-    "report": ("--market", "--from", "--to", "--json"),
+    "report": ("--market", "--from", "--to", "--json", "--html"),
     "sql": ("QUERY", "--format", "[table|csv|parquet]", "--out"),
     "copy": ("FROM_URL", "TO_URL"),
     "audit": ("--seed",),

@@ -1,0 +1,38 @@
+"""What the run behind a registered version holds: params, metrics, tags and files."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptobot_assets.storage.registry import Registry
+from cryptobot_assets.storage.registry_records import RegisteredVersion
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What was logged on a run, as MLflow keeps it: params and tags are text."""
+
+    experiment_id: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+def read_run(registry: Registry, version: RegisteredVersion) -> RunRecord:
+    """The run that trained a version."""
+    with registry.plain_errors():
+        run = registry.client.get_run(version.run_id)
+        return RunRecord(run.info.experiment_id, dict(run.data.params), dict(run.data.metrics), dict(run.data.tags))
+
+
+def read_tables(registry: Registry, version: RegisteredVersion) -> dict[str, bytes]:
+    """Files below `tables/` of the version's run, by name."""
+    with registry.plain_errors(), tempfile.TemporaryDirectory() as folder:
+        names = [one.path for one in registry.client.list_artifacts(version.run_id, "tables") if not one.is_dir]
+        return {
+            Path(name).name: Path(registry.client.download_artifacts(version.run_id, name, folder)).read_bytes()
+            for name in names
+        }
