@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import boto3
@@ -102,12 +102,11 @@ def make_bucket(endpoint: str, server: subprocess.Popen, log: Path) -> None:
         config=Config(retries={"max_attempts": 0}, connect_timeout=2, read_timeout=10),
     )
     deadline = time.monotonic() + START_SECONDS
+    there = client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists
     while True:
         try:
-            client.create_bucket(Bucket="bucket")
-            client.put_object(Bucket="bucket", Key="begin", Body=b"")
-            return
-        except client.exceptions.BucketAlreadyOwnedByYou:
+            with suppress(*there):
+                client.create_bucket(Bucket="bucket")
             client.put_object(Bucket="bucket", Key="begin", Body=b"")
             return
         except (BotoCoreError, ClientError):
