@@ -37,6 +37,12 @@ nux:
   enabled: false
 run_monitoring:
   enabled: true
+scheduler:
+  module: dagster._core.scheduler
+  class: DagsterDaemonScheduler
+  config:
+    # A tick that could not ask, because the store was away, asks again every minute.
+    max_tick_retries: 30
 run_retries:
   # For runs that ask for it by their tags.
   enabled: true

@@ -35,6 +35,12 @@ def recent_keys(partitions: Partitions, now: datetime) -> list[str]:
     return partitions.span_keys(first, now.date())
 
 
+def out_of_reach(newest: Mapping[str, datetime], partitions: Partitions, now: datetime) -> dict[str, datetime]:
+    """Currencies whose newest kline is before the first span that unattended runs look after, and its time."""
+    keys = recent_keys(partitions, now)
+    return {name: time for name, time in newest.items() if keys and time < partitions.span(keys[0])[0]}
+
+
 def klines_due(
     currencies: Sequence[str],
     recorded: Collection[str],

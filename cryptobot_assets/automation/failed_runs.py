@@ -19,6 +19,7 @@ from cryptobot_assets.automation.records import PROCESS_TAG, RANGE_END, RANGE_ST
 MOST_RECORDS = 200
 MOST_WATCHED = 200
 WATCHED = timedelta(days=7)
+MOST_NAMED = 3
 DECIDED_WITHIN = timedelta(seconds=30)
 PARTITION, WILL_RETRY = "dagster/partition", "dagster/will_retry"
 
@@ -63,8 +64,7 @@ def failed_runs(
             break
         place = record.storage_id
         if run is not None and run.tags.get(WILL_RETRY) != "true" and PROCESS_TAG not in run.tags:
-            assets = run.asset_selection or instance.get_asset_keys_for_run(run.run_id)
-            found.append(_failed(run, assets, place, at, cause_of(instance, run.run_id)))
+            found.append(_failed(run, unmade(instance, run), place, at, cause_of(instance, run.run_id)))
     return place, found[-MOST_WATCHED:]
 
 
@@ -85,6 +85,13 @@ def _failed(run: dg.DagsterRun, assets: Iterable[dg.AssetKey], place: int, at: d
         kind=cause.kind,
         reason=cause.reason,
     )
+
+
+def unmade(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[dg.AssetKey]:
+    """The assets that a failed run was to make and did not; all of them where it failed after making them."""
+    wanted = set(run.asset_selection or instance.get_asset_keys_for_run(run.run_id))
+    made = set(instance.get_asset_keys_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION))
+    return wanted - made or wanted
 
 
 def cause_of(instance: dg.DagsterInstance, run_id: str) -> Cause:
@@ -142,7 +149,7 @@ def run_problems(runs: Iterable[FailedRun], graph: AssetGraph, pages: Pages) -> 
 def _run_problem(
     assets: tuple[str, ...], kind: str, runs: Sequence[FailedRun], graph: AssetGraph, pages: Pages
 ) -> Problem:
-    name = ", ".join(assets)
+    name = ", ".join(assets[:MOST_NAMED]) + (f" and {len(assets) - MOST_NAMED} more" * (len(assets) > MOST_NAMED))
     keys = {
         key
         for run in runs
@@ -152,7 +159,7 @@ def _run_problem(
     }
     spans = dict.fromkeys(run.first if run.first == run.last else f"{run.first} to {run.last}" for run in runs)
     return Problem(
-        cause=f"run of {name}: {kind}",
+        cause=f"run of {', '.join(assets)}: {kind}",
         title=f"{name} failed" + (f" for {len(keys)} partition{'s'[: len(keys) > 1]}" if keys else ""),
         reason=runs[-1].reason,
         advice=advice_on(kind),

@@ -5,6 +5,7 @@
 A sensor looks at what was recorded since its last look. That wakes it; what it asks for is decided by
 what is older than its source by then: the spans that landed, later ones that read them (a day read
 again changes the indicators of the 99 days after it), and recent ones that an earlier run left out.
+Dagster's own eager condition would ask for today's span alone where yesterday's and today's landed.
 """
 
 import json
@@ -28,7 +29,9 @@ from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.partitions import Group, Partitions
 
 PREDICTIONS_OF_INDICATORS = Link("indicators", "predictions", days_after=HORIZON.days)
-MOST_RECORDS = 1000
+PAGE_RECORDS = 1000
+MOST_PAGES = 20
+"""Read at one look; what a long backfill recorded beyond them is for the next."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,7 @@ def landings(instance: dg.DagsterInstance, asset: str, place: int | None) -> Lan
     if place is None:
         newest = instance.fetch_materializations(key, limit=1).records
         return Landed(frozenset(), newest[0].storage_id if newest else 0)
-    since = dg.AssetRecordsFilter(asset_key=key, after_storage_id=place)
-    records = instance.fetch_materializations(since, limit=MOST_RECORDS, ascending=True).records
+    records = _records_since(instance, key, place)
     if not records:
         return Landed(frozenset(), place)
     runs = {run.run_id: run for run in instance.get_runs(dg.RunsFilter(run_ids=list({one.run_id for one in records})))}
@@ -109,6 +111,17 @@ def landings(instance: dg.DagsterInstance, asset: str, place: int | None) -> Lan
         return None
     keys = {one.partition_key.split("|")[1] for one in records if one.run_id not in of_commands and one.partition_key}
     return Landed(frozenset(keys), records[-1].storage_id)
+
+
+def _records_since(instance: dg.DagsterInstance, key: dg.AssetKey, place: int) -> list[dg.EventLogRecord]:
+    found: list[dg.EventLogRecord] = []
+    for _ in range(MOST_PAGES):
+        since = dg.AssetRecordsFilter(asset_key=key, after_storage_id=found[-1].storage_id if found else place)
+        page = instance.fetch_materializations(since, limit=PAGE_RECORDS, ascending=True).records
+        found += page
+        if len(page) < PAGE_RECORDS:
+            break
+    return found
 
 
 def keys_to_look_at(link: Link, partitions: Partitions, landed: frozenset[str]) -> list[str]:

@@ -20,8 +20,7 @@ def store_problems(settings: Settings, pages: Pages, now: datetime) -> list[Prob
     """Whether klines are stale, or the store that would tell is not to be had."""
     try:
         store = open_store(settings)
-        newest = {name: newest for name, newest in newest_times(store, KLINES).items() if name in settings.currencies}
-        over = ended(store)
+        newest = trading(store, settings)
         present = market_now(settings, store, now)
     except CryptobotError as error:
         return [
@@ -33,15 +32,17 @@ def store_problems(settings: Settings, pages: Pages, now: datetime) -> list[Prob
             )
         ]
     limit = timedelta(hours=settings.freshness_hours)
-    stale = {name: moment for name, moment in newest.items() if name not in over and present - moment > limit}
+    stale = {name: moment for name, moment in newest.items() if present - moment > limit}
     return [stale_problem(stale, len(newest), settings.freshness_hours, pages)] if stale else []
 
 
-def ended(store: Store) -> set[str]:
-    """Currencies that trade no more, as far as the listings tell."""
+def trading(store: Store, settings: Settings) -> dict[str, datetime]:
+    """Newest stored kline of the currencies of the settings, but for those that the listings say trade no more."""
     listings = store.read(LISTINGS, columns=["currency", "time", "end"]).sort("time")
-    newest = listings.group_by("currency").agg(pl.col("end").last())
-    return set(newest.drop_nulls("end")["currency"])
+    last = listings.group_by("currency", maintain_order=True).agg(pl.col("end").last())
+    over = set(last.drop_nulls("end")["currency"])
+    held = set(settings.currencies) - over
+    return {name: newest for name, newest in newest_times(store, KLINES).items() if name in held}
 
 
 def stale_problem(stale: Mapping[str, datetime], count: int, hours: float, pages: Pages) -> Problem:

@@ -3,7 +3,8 @@
 import dagster as dg
 
 from cryptobot_assets.automation.clock import market_now
-from cryptobot_assets.automation.due import Link, klines_due, recent_keys
+from cryptobot_assets.automation.due import Link, klines_due, out_of_reach, recent_keys
+from cryptobot_assets.automation.freshness import trading
 from cryptobot_assets.automation.records import (
     ASSET_JOB,
     keys_of,
@@ -46,6 +47,11 @@ def _ingestion_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
         tick, instance = context.scheduled_execution_time, context.instance
         now = market_now(settings, store, tick)
         keys = recent_keys(partitions, now)
+        for currency, newest in out_of_reach(trading(store, settings), partitions, now).items():
+            context.log.warning(
+                f"klines of {currency} end on {newest:%Y-%m-%d}, before the {settings.catch_up_days} days a tick looks "
+                f"back: `cryptobot backfill --currencies {currency} --from {newest:%Y-%m-%d} --to {keys[0]}`"
+            )
         asked = []
         for group in partitions.groups:
             asset = group.asset("klines")

@@ -101,6 +101,18 @@ def test_it_is_over_when_every_partition_was_made_after_all(platform: Platform, 
     assert see() == []
 
 
+def test_of_a_run_of_many_assets_those_it_made_are_not_waited_for(platform: Platform, see: Look) -> None:
+    @dg.multi_asset(specs=[dg.AssetSpec("evaluation_report"), dg.AssetSpec("pool_value")])
+    def both(context):
+        yield dg.MaterializeResult("evaluation_report")
+        raise ExchangeUnreachable("gone")
+
+    dg.materialize([both], instance=platform.instance, raise_on_error=False)
+    assert see() == [("failed", "pool_value failed")]
+    platform.instance.report_runless_asset_event(dg.AssetMaterialization("pool_value"))
+    assert see() == [("recovered", "Recovered: pool_value failed")]
+
+
 def test_not_told_are_runs_made_good_tried_again_or_inside_a_command(platform: Platform, see: Look) -> None:
     fail(platform, FIRST, FIRST)
     platform.record("klines", [FIRST])
@@ -183,10 +195,10 @@ def test_stale_klines_are_told_but_not_of_what_trades_no_more(
     ended = {"currency": "LTCUSDT", "time": START, "end": START + timedelta(days=1), "position": 0}
     rows = pl.DataFrame([{**ended, "base": "LTC", "quote": "USDT", "kind": "rest"}]).select(list(LISTINGS.schema))
     platform.lake.replace(LISTINGS, rows.cast(LISTINGS.schema), start=None, end=None)
-    assert see() == [("failed", "klines of 1 of 3 currencies are older than 14 h")]
+    assert see() == [("failed", "klines of 1 of 2 currencies are older than 14 h")]
     assert receiver.bodies[0]["subjects"] == ["ETHUSDT"]
     store_until(platform, "ETHUSDT", timedelta(hours=2))
-    assert see() == [("recovered", "Recovered: klines of 1 of 3 currencies are older than 14 h")]
+    assert see() == [("recovered", "Recovered: klines of 1 of 2 currencies are older than 14 h")]
 
 
 def test_a_store_that_is_away_is_told(

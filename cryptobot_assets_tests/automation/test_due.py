@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cryptobot_assets.automation.due import Link, klines_due, ranges, read_by, recent_keys, stale
+from cryptobot_assets.automation.due import Link, klines_due, out_of_reach, ranges, read_by, recent_keys, stale
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets_tests.automation.ticks import CURRENCIES, keys, make_settings
 
@@ -75,6 +75,13 @@ def test_a_partition_never_recorded_is_due_though_later_ones_are(partitions: Par
 def test_a_day_that_lacks_hours_is_due_though_later_ones_are_whole(partitions: Partitions):
     due = klines_due(CURRENCIES, keys(DAYS), known() | {"ETHUSDT|2024-02-06": 23}, partitions, NOON)
     assert due == {"BTCUSDT": [], "ETHUSDT": ["2024-02-06", *DAYS[-2:]], "LTCUSDT": []}
+
+
+def test_what_ended_before_the_days_looked_back_to_is_out_of_reach(partitions: Partitions):
+    long_ago, since = datetime(2024, 1, 20, 5, tzinfo=UTC), datetime(2024, 2, 5, tzinfo=UTC)
+    newest = {"BTCUSDT": NOON, "ETHUSDT": long_ago, "LTCUSDT": since}
+    assert out_of_reach(newest, partitions, NOON) == {"ETHUSDT": long_ago}
+    assert out_of_reach({}, partitions, NOON) == {}
 
 
 READS_A_DAY_BEFORE = Link("klines", "indicators", days_before=1)
