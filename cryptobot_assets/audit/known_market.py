@@ -32,6 +32,7 @@ from cryptobot_assets.domain.relative import HourlyMarket, is_relative, less_the
 from cryptobot_assets.domain.splits import walk_forward
 from cryptobot_assets.models.algorithms import ALGORITHMS, features_of
 from cryptobot_assets.models.base import FittedModel
+from cryptobot_assets.models.preparation import TrainingRows, fit_prepared
 from cryptobot_assets.models.tuning import tune
 
 INTERVAL = "1h"
@@ -166,10 +167,10 @@ def hourly_market(klines: pl.DataFrame) -> HourlyMarket:
 def _fit(name: str, samples: Samples, plan: Plan, cutoff: datetime, seed: int) -> FittedModel:
     algorithm = ALGORITHMS[name]
     known = samples.take(np.isfinite(samples.y) & (samples.time + np.timedelta64(HOUR + HORIZON) <= _naive(cutoff)))
-    target = less_the_market(known) if is_relative(known.features) else known.y
-    folds = [(fold.train, fold.test) for fold in walk_forward(known.time, folds=plan.folds, horizon=HORIZON)]
-    tuned = tune(algorithm, known.X, target, folds, trials=plan.trials, seed=seed)
-    return algorithm.fit(known.X, target, params=tuned.best_params, seed=seed)
+    rows = TrainingRows.of(known, less_the_market(known) if is_relative(known.features) else known.y)
+    folds = [(fold.train, fold.test) for fold in walk_forward(rows.time, folds=plan.folds, horizon=HORIZON)]
+    tuned = tune(algorithm, rows, folds, trials=plan.trials, seed=seed)
+    return fit_prepared(algorithm, rows, params=tuned.best_params, seed=seed)
 
 
 def _evaluated(
