@@ -12,6 +12,7 @@ from cryptobot_assets.domain.pool_value import Costs, equity, holding_curve
 from cryptobot_assets.domain.portfolio import Result
 from cryptobot_assets.errors import NotEnoughHistory
 from cryptobot_assets.leaderboard import costs_of, evaluate_market, evaluate_rules, read_evidence
+from cryptobot_assets.page.cards import evaluated_card
 from cryptobot_assets.page.render import make_page, page_path, write_page
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.progress import Progress
@@ -60,8 +61,8 @@ def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
             )
             for one in evaluations
         }
-        page, report = make_page(store, registry, settings, evidence, now=datetime.now(UTC))
-        rows = {row["algorithm"]: row for row in report["models"]}
+        page = make_page(store, registry, settings, evidence, now=datetime.now(UTC))
+        rows = {row["algorithm"]: row for row in page.report["models"]}
         newest = {version.algorithm: version for version in registry.versions(market)}
         for one in evaluations:
             registry.log_evaluation(
@@ -69,13 +70,15 @@ def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
                 metrics=flat_metrics(one),
                 plots={"actual_against_predicted.png": pictures[one.algorithm]},
                 tables={"evaluation.json": rows[one.algorithm]},
-                pages={PAGE: page},
+                pages={PAGE: page.text},
             )
+            card = evaluated_card(registry, newest[one.algorithm], page.report, page.best, page.verdict)
+            registry.describe(newest[one.algorithm], card)
             progress.advance("evaluate", steps=1, note=one.algorithm)
         first = newest[evaluations[0].algorithm]
         return dg.MaterializeResult(
             metadata={
-                "report": dg.MetadataValue.path(write_page(page_path(settings, market), page)),
+                "report": dg.MetadataValue.path(write_page(page_path(settings, market), page.text)),
                 "report_in_mlflow": artifact_page(
                     settings, read_run(registry, first).experiment_id, first.run_id, PAGE
                 ),

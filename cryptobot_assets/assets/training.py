@@ -27,6 +27,7 @@ from cryptobot_assets.models.preparation import TrainingRows, fit_prepared
 from cryptobot_assets.models.tuning import TuningResult, tune
 from cryptobot_assets.models.witness import Witness
 from cryptobot_assets.partitions import POOLED_MARKET, Partitions
+from cryptobot_assets.profile import market_source
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.registry import Registry
@@ -87,7 +88,7 @@ def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.As
         currencies = settings.currencies if market == POOLED_MARKET else (market,)
         require_trainable(name, currencies)
         training_set = sets.read(store, currencies, market, cutoff)
-        training = describe(name, market, cutoff, training_set, settings, tags=_tags(context, training_set))
+        training = describe(name, market, cutoff, training_set, settings, tags=_tags(context, training_set, settings))
         version = registry.find(market, name, cutoff, training.fingerprint)
         if version is not None:
             progress.advance("tune", steps=settings.trials, note=f"{name}, kept")
@@ -254,7 +255,7 @@ def _registered(version: RegisteredVersion, settings: Settings) -> dict[str, str
     }
 
 
-def _tags(context: dg.AssetExecutionContext, training_set: TrainingSet) -> dict[str, str]:
+def _tags(context: dg.AssetExecutionContext, training_set: TrainingSet, settings: Settings) -> dict[str, str]:
     return {
         "git_commit": git_commit(),
         STORE_VERSION: training_set.store_version,
@@ -262,6 +263,7 @@ def _tags(context: dg.AssetExecutionContext, training_set: TrainingSet) -> dict[
         "dagster_run_id": context.run_id,
         "asset_key": context.asset_key.to_user_string(),
         "partition": str(context.partition_key),
+        "market_source": market_source(settings.home, settings.exchange_url),
     }
 
 

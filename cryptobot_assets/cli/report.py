@@ -41,8 +41,9 @@ def run_report(
     if html is None:
         parts = report_of(evidence, registry, settings)
     else:
-        page, parts = make_page(store, registry, settings, evidence, now=datetime.now(UTC))
-        write_page(html, page)
+        page = make_page(store, registry, settings, evidence, now=datetime.now(UTC))
+        parts = page.report
+        write_page(html, page.text)
     if as_json:
         print(json.dumps({name: parts[name] for name in ("models", "control", "champion")}, indent=2, allow_nan=False))
         return

@@ -12,11 +12,10 @@ import polars as pl
 
 from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.leaderboard import Evidence
-from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.report import data_report, report_of
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.registry import Registry
-from cryptobot_assets.storage.registry_records import STORE_VERSION, RegisteredVersion
+from cryptobot_assets.storage.registry_records import STORE_VERSION, TUNED, RegisteredVersion
 from cryptobot_assets.storage.registry_runs import read_run, read_tables
 from cryptobot_assets.storage.store import Store
 
@@ -40,7 +39,7 @@ class Making:
     trials: tuple[float | None, ...]
     zero: float | None
     importance: Mapping[str, float]
-    tuned: Mapping[str, str]
+    tuned: Mapping[str, Any]
     params: Mapping[str, str]
     git_commit: str
     store_version: str
@@ -59,14 +58,13 @@ def read_makings(registry: Registry, evidence: Evidence) -> dict[str, list[Makin
 
 def _making(registry: Registry, version: RegisteredVersion) -> Making:
     run, tables = read_run(registry, version), read_tables(registry, version)
-    space = ALGORITHMS[version.algorithm].space if version.algorithm in ALGORITHMS else {}
     return Making(
         version=version.version,
         cutoff=f"{version.cutoff:%Y-%m-%d}",
         trials=_trials(tables.get("trials.csv")),
         zero=run.metrics.get("cv_mse_zero"),
         importance=json.loads(tables.get("importance.json", b"{}")),
-        tuned={name: value for name, value in run.params.items() if name in space},
+        tuned=json.loads(run.tags.get(TUNED, "{}")),
         params=run.params,
         git_commit=run.tags.get("git_commit", "unknown"),
         store_version=run.tags.get(STORE_VERSION, "unknown"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cryptobot_assets.domain.promotion import Verdict
 from cryptobot_assets.domain.significance import Superiority
 from cryptobot_assets.leaderboard import Evidence
 from cryptobot_assets.page.content import Content, make_content
@@ -40,10 +42,18 @@ def render(content: Content) -> str:
     return _template().render(content=content)
 
 
-def make_page(
-    store: Store, registry: Registry, settings: Settings, evidence: Evidence, *, now: datetime
-) -> tuple[str, Mapping[str, Any]]:
-    """The report page of a market and the report it shows, of evidence with at least one evaluation."""
+@dataclass(frozen=True)
+class MadePage:
+    """A page, the report it shows, and what the gate says of which algorithm."""
+
+    text: str
+    report: Mapping[str, Any]
+    best: str
+    verdict: Verdict
+
+
+def make_page(store: Store, registry: Registry, settings: Settings, evidence: Evidence, *, now: datetime) -> MadePage:
+    """The report page of a market, of evidence with at least one evaluation."""
     report = whole_report(store, registry, settings, evidence, market_source(settings.home, settings.exchange_url))
     skill = report["skill"]
     best, verdict = judge_evaluations(
@@ -60,7 +70,7 @@ def make_page(
         best=best.algorithm,
         made=f"{now:%Y-%m-%d %H:%M} UTC",
     )
-    return render(content), report
+    return MadePage(render(content), report, best.algorithm, verdict)
 
 
 def write_page(path: Path, page: str) -> Path:

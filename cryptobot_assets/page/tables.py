@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from cryptobot_assets.domain.model_card import KNOWN_FIGURES, flat
+
 NOTHING = "\u2013"
 RANGE = "\u2009to\u2009"
 
 LEAST_CHANCE = 0.001
 
-KNOWN = {
-    "market", "algorithm", "version", "cutoff", "trials", "folds", "rows", "mse", "mse_zero", "ic", "ic_ci",
-    "classification", "pool_value",
-}  # fmt: skip
+KNOWN = {"market", "algorithm", "version", "cutoff", *KNOWN_FIGURES}
 """Parts of a model's figures that the page shows in places of their own."""
 
 
@@ -122,19 +121,7 @@ def gap_table(report: Mapping[str, Any]) -> Table:
 
 def further(facts: Mapping[str, Any]) -> Table:
     """Whatever else the report holds, a path and a value a row."""
-    return Table("further", ("figure", "value"), [[path, value] for path, value in _flat(facts)])
-
-
-def _flat(value: Any, path: str = "") -> list[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        return [line for key, one in value.items() for line in _flat(one, f"{path} / {key}" if path else str(key))]
-    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(one, int | float) for one in value):
-        return [(path.replace("_", " "), between(value))]
-    if isinstance(value, list | tuple):
-        return [(path.replace("_", " "), ", ".join(map(str, value)) or NOTHING)]
-    if isinstance(value, float):
-        return [(path.replace("_", " "), f"{value:.6g}")]
-    return [(path.replace("_", " "), NOTHING if value is None else str(value))]
+    return Table("further", ("figure", "value"), [[path, value] for path, value in flat(facts)])
 
 
 def number(value: float | None, digits: int = 3) -> str:

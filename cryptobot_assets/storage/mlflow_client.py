@@ -20,6 +20,7 @@ import polars as pl
 import requests
 import sqlalchemy
 
+from cryptobot_assets.domain.model_card import abridged
 from cryptobot_assets.errors import RegistryError, UsageError
 from cryptobot_assets.models.base import ModelFile
 from cryptobot_assets.models.card import ModelCard
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 5
 RUNS_A_PAGE = 1_000
+MOST_DESCRIPTION = 5_000
+"""Characters of a description that MLflow's databases hold."""
+
 TAKEN = "RESOURCE_ALREADY_EXISTS"
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow answers when a registered model, or an alias of one, is not there."""
@@ -207,6 +211,7 @@ def create_version(
     *,
     run_id: str,
     tags: Mapping[str, str],
+    description: str,
     model_id: str | None = None,
 ) -> RegisteredVersion:
     """A new version of a registered model, which is created for its first version."""
@@ -217,9 +222,20 @@ def create_version(
             raise
     return registered(
         client.create_model_version(
-            name, source, run_id=run_id, tags=dict(tags), model_id=model_id, await_creation_for=0
+            name,
+            source,
+            run_id=run_id,
+            tags=dict(tags),
+            description=abridged(description, MOST_DESCRIPTION),
+            model_id=model_id,
+            await_creation_for=0,
         )
     )
+
+
+def describe_version(client: mlflow.MlflowClient, version: RegisteredVersion, text: str) -> None:
+    """Give a version another description."""
+    client.update_model_version(version.name, version.version, description=abridged(text, MOST_DESCRIPTION))
 
 
 def _text(value: Any) -> str:

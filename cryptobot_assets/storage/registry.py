@@ -25,6 +25,7 @@ from cryptobot_assets.errors import RegistryError
 from cryptobot_assets.models.card import CARD_FILE
 from cryptobot_assets.storage import mlflow_client
 from cryptobot_assets.storage.registry_records import (
+    CARD_PAGE,
     STORE_VERSION,
     Alias,
     RegisteredVersion,
@@ -181,6 +182,19 @@ class Registry:
             mlflow_client.log_figures(self.client, version.run_id, metrics=metrics, params={}, tags={})
             mlflow_client.log_files(self.client, version.run_id, plots=plots, tables=tables, pages=pages)
 
+    def description(self, version: RegisteredVersion) -> str:
+        """The version's model card, Markdown; empty where it has none."""
+        with self.plain_errors():
+            return self.client.get_model_version(version.name, version.version).description or ""
+
+    def describe(self, version: RegisteredVersion, card: str) -> None:
+        """Put another model card (Markdown) on a version, on its run and on the promoted copy of it."""
+        copies = [copy for copy in self.promoted(version.market) if _is_copy(copy, version)]
+        with self.plain_errors():
+            for one in (version, *copies):
+                mlflow_client.describe_version(self.client, one, card)
+            mlflow_client.log_files(self.client, version.run_id, plots={}, tables={}, pages={CARD_PAGE: card})
+
     def promote(self, version: RegisteredVersion, *, alias: Alias, verdict: Mapping[str, Any]) -> RegisteredVersion:
         """Point an alias of `cryptobot-<market>` at a copy of an algorithm's version.
 
@@ -217,6 +231,7 @@ class Registry:
             f"models:/{version.source_name}/{version.source_version}",
             run_id=version.run_id,
             tags={**version.tags, **source},
+            description=self.description(version),
         ).version
 
     def _search(self, filter_string: str) -> list[RegisteredVersion]:

@@ -13,6 +13,12 @@ Alias = Literal["champion", "challenger"]
 STORE_VERSION = "store_version"
 """Tag of a training: the table it read and that table's version, as `indicators@57`."""
 
+TUNED = "tuned_values"
+"""Tag of a run: the params that tuning chose, as JSON."""
+
+CARD_PAGE = "MODEL_CARD.md"
+"""File of a run: the model card that is the version's description too."""
+
 
 def market_model(market: str) -> str:
     """Registered model that holds a market's promoted versions and its aliases."""

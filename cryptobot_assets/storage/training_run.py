@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cryptobot_assets.domain.model_card import Facts, model_card
 from cryptobot_assets.models.base import FittedModel, TrialRecord
 from cryptobot_assets.models.card import ModelCard, write_model
 from cryptobot_assets.models.loading import load_scorer, warm_up
 from cryptobot_assets.storage import mlflow_client
-from cryptobot_assets.storage.registry_records import RegisteredVersion, Training, algorithm_model
+from cryptobot_assets.storage.registry_records import CARD_PAGE, TUNED, RegisteredVersion, Training, algorithm_model
 
 if TYPE_CHECKING:
     from cryptobot_assets.storage.mlflow_client import mlflow
@@ -91,9 +93,10 @@ class TrainingRun:
             RegistryError: the saved model answers otherwise than the one in memory.
         """
         tables = {"trials.csv": trial_table(self._trials), **tables}
+        told, tuned = self._card(params, metrics), {TUNED: json.dumps(dict(params))}
         with mlflow_client.plain_errors(self._tracking_uri):
-            mlflow_client.log_figures(self._client, self.run_id, metrics=metrics, params=params, tags={})
-            mlflow_client.log_files(self._client, self.run_id, plots=plots, tables=tables, pages={})
+            mlflow_client.log_figures(self._client, self.run_id, metrics=metrics, params=params, tags=tuned)
+            mlflow_client.log_files(self._client, self.run_id, plots=plots, tables=tables, pages={CARD_PAGE: told})
             logged = self._client.create_logged_model(
                 self._experiment_id, name=self.training.algorithm, source_run_id=self.run_id
             )
@@ -110,8 +113,24 @@ class TrainingRun:
                 logged.artifact_location,
                 run_id=self.run_id,
                 tags={**self.training.identity(), "run_id": self.run_id, **self._effort()},
+                description=told,
                 model_id=logged.model_id,
             )
+
+    def _card(self, tuned: Mapping[str, Any], metrics: Mapping[str, float | None]) -> str:
+        """The model card before any row out of sample is known."""
+        training = self.training
+        return model_card(
+            Facts(
+                market=training.market,
+                algorithm=training.algorithm,
+                cutoff=training.cutoff.isoformat(),
+                params=training.params,
+                metrics={name: value for name, value in metrics.items() if value is not None},
+                tags=training.tags,
+                tuned=tuned,
+            )
+        )
 
     def _effort(self) -> dict[str, str]:
         return {name: str(value) for name, value in self.training.params.items() if name in EFFORT}

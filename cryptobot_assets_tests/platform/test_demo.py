@@ -229,6 +229,19 @@ def test_the_report_of_some_days_reads_those_alone(
     assert part["control"] != done.report["control"]
 
 
+def test_the_evaluation_left_a_page_and_a_card(done: Done, registry: Registry, tmp_path: Path) -> None:
+    page = (done.home / "reports" / "ALL.html").read_text()
+    for version in (registry.versions("ALL", name)[-1] for name in ALGORITHMS):
+        kept = registry.client.download_artifacts(version.run_id, "report.html", str(tmp_path))
+        assert Path(kept).read_text() == page
+        card = registry.description(version)
+        assert card.startswith(f"# {version.algorithm} for ALL") and "out-of-sample squared error" in card
+        assert "simulated market" in card
+    assert page.count('<figure class="trials">') == page.count('<figure class="importance">') == len(ALGORITHMS)
+    held = json.loads(page.rpartition('id="report">')[2].partition("</script>")[0])
+    assert held["models"] == done.report["models"] and held["control"] == done.report["control"]
+
+
 def test_again_is_quick_and_changes_nothing(done: Done, tmp_path: Path) -> None:
     run(done.home, *DEMO, "--home", done.home, "--report", tmp_path / "again.json")
     again = read_report(tmp_path / "again.json")

@@ -30,6 +30,7 @@ from cryptobot_assets.models.preparation import PreparedModel
 from cryptobot_assets.storage import mlflow_client
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion, Training
+from cryptobot_assets.storage.registry_runs import read_run, read_tables
 from cryptobot_assets_tests.contracts.model_contract import (
     FEATURES,
     default_params,
@@ -264,6 +265,19 @@ def test_a_promoted_copy_may_be_promoted_itself(registry: Registry, market: str)
     assert (champion.version, champion.source_name) == (challenger.version, f"cryptobot-{market}-ridge")
 
 
+def test_a_version_carries_its_card_and_so_does_the_promoted_copy(registry: Registry, market: str) -> None:
+    version = train(registry, market)
+    card = registry.description(version)
+    assert card.startswith(f"# ridge for {market}, as of 2024-01-01") and "abc123" in card
+    assert artifact(registry, version.run_id, "MODEL_CARD.md").decode() == card
+    champion = registry.promote(version, alias="champion", verdict=UNPROVEN)
+    assert registry.description(champion) == card
+    registry.describe(version, long := "line\n" * 2000)
+    told = registry.description(champion)
+    assert told == registry.description(version) and len(told) <= 5000 and told.startswith("line\n")
+    assert artifact(registry, version.run_id, "MODEL_CARD.md").decode() == long
+
+
 def test_an_evaluation_lands_on_the_versions_run(registry: Registry, market: str) -> None:
     version = train(registry, market)
     registry.log_evaluation(
@@ -271,7 +285,11 @@ def test_an_evaluation_lands_on_the_versions_run(registry: Registry, market: str
         metrics={"ic": 0.04, "net": None},
         plots={"actual.png": b"png"},
         tables={"evaluation.json": {"rows": 3}, "days.csv": pl.DataFrame({"day": [1, 2]})},
+        pages={"report.html": "<p>"},
     )
+    assert artifact(registry, version.run_id, "report.html") == b"<p>"
+    assert read_run(registry, version).metrics["ic"] == 0.04
+    assert read_tables(registry, version)["days.csv"] == b"day\n1\n2\n"
     assert registry.client.get_run(version.run_id).data.metrics["ic"] == 0.04
     assert artifact(registry, version.run_id, "plots/actual.png") == b"png"
     assert artifact(registry, version.run_id, "tables/evaluation.json") == b'{\n "rows": 3\n}'
