@@ -61,7 +61,7 @@ ORDER BY id DESC LIMIT 1
 
 def seed(deployment: Deployment, layers: list[str]) -> float:
     """Fill an empty instance with every partition of these layers; returns the seconds of the one real run."""
-    group, currency = deployment.partitions.groups[0], deployment.settings.currencies[0]
+    group, currency = deployment.partitions.groups[0], deployment.partitions.currencies[0]
     keys = deployment.partitions.span_keys(deployment.settings.start_day, datetime.now(UTC).date())
     began = time.monotonic()
     deployment.materialize([SOURCE], key_range=(f"{currency}|{keys[0]}", f"{currency}|{keys[-1]}"))

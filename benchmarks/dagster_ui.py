@@ -1,11 +1,12 @@
 """What Dagster's pages and a backfill cost on an instance that holds a full history.
 
-    python benchmarks/dagster_ui.py [--currencies 200] [--days 3384] [--json result.json]
+    python benchmarks/dagster_ui.py [--currencies 200] [--days 3384] [--all] [--json result.json]
 
 Two layers (klines, indicators) of so many currencies and days, in the groups of the package, on the
 embedded PostgreSQL, with the webserver and the daemon as `cryptobot up` starts them. The queries are
 those of the installed webserver's own pages. Each is asked cold (nobody has asked before), warm, and
 after one more partition was recorded. No run is started: those of a backfill stay in the queue.
+With `--all` the same currencies are dynamic partitions, as where the universe is `all`.
 
 Wall is what a person waits; CPU is that of the webserver with its code server, and of PostgreSQL;
 memory is the peak of the process. Needs some 10 GB of disk at full size.
@@ -22,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,19 @@ from dagster_ui_queries import ui_query
 
 from cryptobot_assets.dagster_home import DAGSTER_YAML, OURS
 from cryptobot_assets.deployment import Deployment, open_deployment
+from cryptobot_assets.domain.intervals import day_start
+from cryptobot_assets.domain.universe import Listing
 from cryptobot_assets.processes import Child, Supervisor, free_port
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.embedded_postgres import EmbeddedPostgres
+from cryptobot_assets.storage.listings import write_listings
+from cryptobot_assets.storage.store import open_store
 
 LAYERS = ["klines", "indicators"]
 MODULE = ["-m", "cryptobot_assets.definitions"]
 LAUNCH_SECONDS = 900
+NOBODY = "http://127.0.0.1:9"
+"""No exchange is asked."""
 START_TAG, END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -173,22 +180,37 @@ def services(deployment: Deployment, server: EmbeddedPostgres, logs: Path) -> It
         yield Bench(deployment, server, url, processes)
 
 
+def listing(name: str, position: int, start: date) -> Listing:
+    """A coin that trades since the first day."""
+    base = name.removesuffix("USDT")
+    return Listing(
+        currency=name, time=day_start(start), end=None, base=base, quote="USDT", kind="coin", position=position
+    )
+
+
 def run(chosen: argparse.Namespace, home: Path) -> dict[str, Any]:
     """Seed, measure and return every figure."""
     names = [f"C{number:03}USDT" for number in range(chosen.currencies)]
     start = datetime.now(UTC).date() - timedelta(days=chosen.days - 1)
-    os.environ |= {"CRYPTOBOT_CURRENCIES": ",".join(names), "CRYPTOBOT_START_DAY": start.isoformat()}
+    os.environ |= {
+        "CRYPTOBOT_CURRENCIES": "all" if chosen.all else ",".join(names),
+        "CRYPTOBOT_START_DAY": start.isoformat(),
+        "CRYPTOBOT_EXCHANGE_URL": NOBODY,
+    }
     (home / "dagster").mkdir()
     queue_only = DAGSTER_YAML.replace("max_concurrent_runs: 2", "max_concurrent_runs: 0").replace(OURS, "# benchmark")
     (home / "dagster" / "dagster.yaml").write_text(queue_only)
     settings = Settings.load(home=home)
+    if chosen.all:
+        write_listings(open_store(settings), [listing(name, place, start) for place, name in enumerate(names)])
     server = EmbeddedPostgres(home / "postgres")
-    with open_deployment(settings) as deployment:
+    with open_deployment(settings) as opened:
+        deployment = opened.reopened()
         began = time.monotonic()
         seconds = seed(deployment, LAYERS)
         print(f"one real run of {chosen.days} partitions: {chosen.days / seconds:.0f} a second", flush=True)
         print(f"{len(names) * chosen.days * len(LAYERS):,} partitions seeded in {time.monotonic() - began:.0f} s")
-        group = deployment.partitions.groups[-1]
+        group = [one for one in deployment.partitions.groups if one.currencies][-1]
         days = deployment.partitions.span_keys(start, datetime.now(UTC).date())
         page, partition = group.asset("indicators"), f"{group.currencies[0]}|{days[-2]}"
         with services(deployment, server, home / "logs") as bench:
@@ -205,6 +227,7 @@ def run(chosen: argparse.Namespace, home: Path) -> dict[str, Any]:
     return {
         "currencies": len(names),
         "days": chosen.days,
+        "dynamic": chosen.all,
         "partitions_a_second_of_one_run": chosen.days / seconds,
         "figures": [asdict(figure) for figure in bench.figures],
         "peak_mb": memory,
@@ -218,6 +241,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--currencies", type=int, default=200, help="currencies (default 200)")
     parser.add_argument("--days", type=int, default=3384, help="days of each (default 3384)")
+    parser.add_argument("--all", action="store_true", help="the currencies as dynamic partitions")
     parser.add_argument("--json", type=Path, help="write the figures there")
     chosen = parser.parse_args()
     with ExitStack() as stack:

@@ -19,14 +19,14 @@ from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.resources import make_resources
 from cryptobot_assets.settings import Settings
-from cryptobot_assets.universe import with_universe
+from cryptobot_assets.universe import open_partitions
 
 
-def build_definitions(settings: Settings) -> dg.Definitions:
-    """The definitions of the deployment these settings describe."""
+def build_definitions(settings: Settings, partitions: Partitions | None = None) -> dg.Definitions:
+    """The definitions of the deployment these settings describe; `partitions` where they have been opened already."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return _build(Partitions(settings))
+        return _build(partitions or open_partitions(settings))
 
 
 def _build(partitions: Partitions) -> dg.Definitions:
@@ -53,4 +53,4 @@ def _build(partitions: Partitions) -> dg.Definitions:
 @dg.definitions
 def defs() -> dg.Definitions:
     """The definitions of this process's settings."""
-    return build_definitions(with_universe(Settings.load()))
+    return build_definitions(Settings.load())

@@ -35,7 +35,10 @@ from cryptobot_assets.errors import CryptobotError
 from cryptobot_assets.home import require_whole_home
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.listings import read_listings
 from cryptobot_assets.storage.metadata import metadata_faults_told, metadata_urls, release_metadata
+from cryptobot_assets.storage.store import open_store
+from cryptobot_assets.universe import missing_partitions, open_partitions
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
@@ -71,8 +74,9 @@ class Deployment:
         key: str | None = None,
         key_range: tuple[str, str] | None = None,
         resources: Mapping[str, Any] | None = None,
+        ops: Mapping[str, Any] | None = None,
     ) -> None:
-        """Materialize assets in one run, for one partition or for a range of them.
+        """Materialize assets in one run, for one partition or for a range of them; `ops` is their run configuration.
 
         Raises:
             RunFailed: the first step that failed, and its cause in one line.
@@ -91,11 +95,22 @@ class Deployment:
                 instance=self.instance,
                 partition_key=key,
                 tags=tags,
-                run_config=QUIET,
+                run_config={**QUIET, "ops": ops or {}},
                 raise_on_error=False,
             )
         if not result.success:
             raise _failure(result)
+
+    def reopened(self) -> "Deployment":
+        """The same with the currencies that have been listed meanwhile, where the universe is `all`."""
+        if self.partitions.universe is None:
+            return self
+        partitions = open_partitions(self.settings)
+        missing, _ = missing_partitions(partitions, read_listings(open_store(self.settings)), self.instance)
+        for name, currencies in missing.items():
+            self.instance.add_dynamic_partitions(name, currencies)
+        definitions = build_definitions(self.settings, partitions)
+        return Deployment(self.settings, partitions.live(self.instance), self.instance, definitions)
 
     def _job(self, resources: Mapping[str, Any]) -> dg.JobDefinition:
         """The job under which the UI launches assets, so that a run is shown by them; made once for many runs."""
@@ -138,12 +153,12 @@ def open_deployment(settings: Settings) -> Iterator[Deployment]:
     """Open the deployment of a home; the metadata server is held until the end."""
     for name in ("dagster", "mlflow", "alembic", "optuna"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    partitions = Partitions(settings)
+    partitions = open_partitions(settings)
     try:
         with open_instance(settings) as instance:
             # Storage opens a connection for every event unless told to hold one.
             instance.optimize_for_webserver(statement_timeout=0, pool_recycle=3600, max_overflow=8)
-            yield Deployment(settings, partitions, instance, build_definitions(settings))
+            yield Deployment(settings, partitions, instance, build_definitions(settings, partitions))
     finally:
         release_metadata(settings)
 

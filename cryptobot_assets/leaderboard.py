@@ -17,7 +17,9 @@ from cryptobot_assets.domain.metrics import at_whole_hours
 from cryptobot_assets.domain.pool_value import Costs, Hours
 from cryptobot_assets.domain.portfolio import VOLATILITY_HOURS, Result
 from cryptobot_assets.domain.rule_table import Tape, judge_rules
+from cryptobot_assets.domain.universe import lives_apart, symbol_of
 from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.listings import read_listings
 from cryptobot_assets.storage.samples import read_hourly_market
 from cryptobot_assets.storage.store import INDICATORS, PREDICTIONS, Store
 
@@ -69,10 +71,12 @@ def evaluate_predictions(
     """The same of prediction rows that were read already."""
     if not predictions:
         return []
-    closes = read_closes(store, settings.interval, list(predictions.values()))
+    listings = read_listings(store)
+    closes = lives_apart(read_closes(store, settings.interval, list(predictions.values())), listings)
+    apart = (lives_apart(part, listings) for part in predictions.values())
     made = [
         evaluate(part, closes, interval=settings.interval, costs=costs_of(settings), seed=settings.seed, draws=draws)
-        for part in predictions.values()
+        for part in apart
     ]
     return sorted((one for one in made if one), key=lambda one: -(one.pool.net if one.pool else 0.0))
 
@@ -135,8 +139,9 @@ def evaluate_rules(
 def read_tape(store: Store, interval: str, hours: Hours) -> Tape:
     """Closes of the week before the first decision, and the value traded in the 24 h up to each."""
     first = hours.first.astype("datetime64[us]").astype(datetime).replace(tzinfo=UTC)
+    symbols = [symbol_of(name) for name in hours.currencies]
     market = read_hourly_market(
-        store, interval, hours.currencies, first - VOLATILITY_HOURS * HOUR, first + len(hours.predicted) * HOUR
+        store, interval, symbols, first - VOLATILITY_HOURS * HOUR, first + len(hours.predicted) * HOUR
     )
     day = HORIZON // HOUR
     sums = np.cumsum(np.pad(np.nan_to_num(market.traded.T), ((1, 0), (0, 0))), axis=0)

@@ -6,11 +6,16 @@ name: `BTCUSDT|2024-05-13`, `2024-05-13|ALL`.
 
 Dagster slows down with the partitions of an asset, and is documented for up to 100,000. So market
 data of many currencies is laid out in groups, each with assets of its own (`klines`, `klines_02`,
-...), and models of single currencies are for the first twenty alone.
+...), and models of single currencies are for twenty at most.
+
+Currencies that the settings name are static partitions. Where the settings say `all`, they are
+dynamic ones, which a sensor adds as currencies are listed; Dagster then knows the currencies of a
+group, and the code only which groups there are. Models of single currencies are then for those that
+settings name where nothing else is said: they are known before anyone has looked at the exchange.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
@@ -18,7 +23,7 @@ import dagster as dg
 
 from cryptobot_assets.domain.intervals import day_start, parse_day
 from cryptobot_assets.domain.sources import Span
-from cryptobot_assets.settings import Settings
+from cryptobot_assets.settings import DEFAULT_CURRENCIES, Settings
 
 POOLED_MARKET = "ALL"
 LOOKBACK_DAYS = 28
@@ -42,26 +47,54 @@ class Group:
         """
         return layer if self.number == 1 else f"{layer}_{self.number:02}"
 
+    @property
+    def dynamic_name(self) -> str:
+        """Name of the dynamic partitions that hold the group's currencies, where the universe is `all`."""
+        return self.asset("currencies")
+
 
 @dataclass(frozen=True)
 class Partitions:
-    """Every partitions definition of one deployment, from its settings."""
+    """Every partitions definition of one deployment, from its settings.
+
+    Attributes:
+        universe: where the settings say `all`, the currencies of each group as far as they are known;
+            None where they name currencies.
+    """
 
     settings: Settings
+    universe: tuple[tuple[str, ...], ...] | None = None
+
+    @property
+    def group_size(self) -> int:
+        """Most currencies of a group."""
+        return GROUP_SIZES[self.settings.partition]
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """The universe in groups, in the order of the settings: a currency named after the others moves none."""
-        names, size = self.settings.currencies, GROUP_SIZES[self.settings.partition]
-        return tuple(
-            Group(number, names[start : start + size])
-            for number, start in enumerate(range(0, len(names), size), start=1)
-        )
+        names, size = self.settings.currencies, self.group_size
+        named = tuple(names[start : start + size] for start in range(0, len(names), size))
+        members = named if self.universe is None else self.universe
+        return tuple(Group(number, currencies) for number, currencies in enumerate(members, start=1))
+
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        """Every currency of every group, in order."""
+        return tuple(name for group in self.groups for name in group.currencies)
+
+    def live(self, instance: dg.DagsterInstance) -> "Partitions":
+        """The same with the currencies that Dagster knows by now."""
+        if self.universe is None:
+            return self
+        known = (instance.get_dynamic_partitions(group.dynamic_name) for group in self.groups)
+        return replace(self, universe=tuple(map(tuple, known)))
 
     @property
     def markets(self) -> tuple[str, ...]:
-        """What a model may be trained on: the pooled universe or one of the first currencies."""
-        return (POOLED_MARKET, *self.settings.currencies[:CURRENCIES_WITH_MODELS])
+        """What a model may be trained on: the pooled universe or one of a few currencies."""
+        single = self.currencies[:CURRENCIES_WITH_MODELS] if self.universe is None else DEFAULT_CURRENCIES
+        return (POOLED_MARKET, *single)
 
     @property
     def span_name(self) -> str:
@@ -82,7 +115,9 @@ class Partitions:
 
     def market_data(self, group: Group) -> dg.MultiPartitionsDefinition:
         """currency x span, of the group's currencies."""
-        currencies = dg.StaticPartitionsDefinition(list(group.currencies))
+        currencies: dg.PartitionsDefinition = dg.DynamicPartitionsDefinition(name=group.dynamic_name)
+        if self.universe is None:
+            currencies = dg.StaticPartitionsDefinition(list(group.currencies))
         return dg.MultiPartitionsDefinition({"currency": currencies, self.span_name: self.spans})
 
     @property
@@ -113,18 +148,18 @@ class Partitions:
 
         Dagster is told of the newest span of the window alone. Launching a backfill it lists what
         depends on each partition in it, which of the whole window is 1,500 partitions of each model:
-        minutes for a currency's year, hours for a group's history.
+        minutes for a currency's year, hours for a group's history. It has no mapping between dynamic
+        and static partitions: where the universe is `all`, a model of one currency is shown to depend
+        on every currency.
         """
-        markets = {name: {POOLED_MARKET, name} & set(self.markets) for name in group.currencies}
         newest = dg.TimeWindowPartitionMapping(
             start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
         )
-        return dg.MultiPartitionMapping(
-            {
-                "currency": dg.DimensionPartitionMapping("market", dg.StaticPartitionMapping(markets)),
-                self.span_name: dg.DimensionPartitionMapping("cutoff", newest),
-            }
-        )
+        dimensions = {self.span_name: dg.DimensionPartitionMapping("cutoff", newest)}
+        if self.universe is None:
+            markets = {name: {POOLED_MARKET, name} & set(self.markets) for name in group.currencies}
+            dimensions["currency"] = dg.DimensionPartitionMapping("market", dg.StaticPartitionMapping(markets))
+        return dg.MultiPartitionMapping(dimensions)
 
     def span(self, key: str) -> tuple[datetime, datetime]:
         """[start, end) of one key of the time dimension."""
@@ -159,6 +194,11 @@ class Partitions:
             keys.append(day.isoformat())
             day = self.span(day.isoformat())[1].date()
         return keys
+
+    def keys_of_life(self, life: tuple[datetime, datetime | None], keys: Sequence[str]) -> list[str]:
+        """Those of the span keys, in order, that hold an instant of [first kline, end), end None while it trades."""
+        first, end = life
+        return [key for key in keys if self.span(key)[1] > first and (end is None or self.span(key)[0] < end)]
 
     def blocks(self, span: Span, days: int) -> Iterator[Span]:
         """The span in pieces of whole partitions of about `days` days, to bound memory."""

@@ -25,6 +25,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from cryptobot_assets.domain.universe import KINDS
 from cryptobot_assets.errors import UsageError
 
 DEFAULT_CURRENCIES = (
@@ -35,6 +36,8 @@ EXCHANGE_URL = "https://data-api.binance.vision"
 ARCHIVE_URL = "https://data.binance.vision"
 ARCHIVE_INDEX_URL = "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"
 NO_ARCHIVE = "none"
+EVERY = ("all",)
+"""`currencies` of a universe that is every one listed."""
 CURRENCY_PATTERN = re.compile(r"^[A-Z0-9]{2,30}$")
 EMAIL_PATTERN = re.compile(r"^[^@\s,<>]+@[^@\s,<>]+$")
 HOME_PROFILE = "home.json"
@@ -99,6 +102,11 @@ class Settings(BaseSettings):
     )
     currencies: Annotated[tuple[str, ...], NoDecode] = Field(
         DEFAULT_CURRENCIES, description="comma list, or `all` for every USDT symbol trading"
+    )
+    kinds: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("coin",),
+        description="of a universe of `all`, the kinds that models learn from and pools hold: comma list of coin, "
+        "leveraged, stable, wrapped",
     )
     interval: Literal["1m", "1h"] = Field("1m", description="kline interval stored")
     partition: Literal["", "day", "month"] = Field("", description="span of one partition; day at 1m, month at 1h")
@@ -194,11 +202,23 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return tuple(value)
         if value.strip().lower() == "all":
-            return ("all",)
+            return EVERY
         try:
             return parse_currencies(value)
         except UsageError as error:
             raise ValueError(str(error)) from error
+
+    @field_validator("kinds", mode="before")
+    @classmethod
+    def _split_kinds(cls, value: Any) -> Any:
+        kinds = value.split(",") if isinstance(value, str) else value
+        chosen = tuple(dict.fromkeys(kind.strip().lower() for kind in kinds if kind.strip()))
+        unknown = [kind for kind in chosen if kind not in KINDS]
+        if unknown or not chosen:
+            raise ValueError(
+                f"not kinds of currencies: {', '.join(unknown) or value!r}; choose among {', '.join(KINDS)}"
+            )
+        return chosen
 
     @field_validator("algorithms", mode="before")
     @classmethod

@@ -9,8 +9,10 @@ import dagster as dg
 import pytest
 
 from cryptobot_assets.definitions import build_definitions, defs
+from cryptobot_assets.exchange.simulation import simulate
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
+from cryptobot_assets_tests.conftest import MakeExchange
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::dagster._utils.warnings.BetaWarning", "ignore::pydantic.warnings.PydanticDeprecatedSince20"
@@ -100,7 +102,7 @@ SCHEDULES = {
     "backup_schedule": "30 2 * * *",
     "maintenance_schedule": "30 4 * * 0",
 }
-SENSORS = {"alert_sensor", "indicators_sensor", "predictions_sensor"}
+SENSORS = {"alert_sensor", "indicators_sensor", "new_listings_sensor", "predictions_sensor"}
 
 
 def test_schedules_and_sensors_are_known_by_these_names_and_times(tmp_path: Path) -> None:
@@ -132,3 +134,24 @@ def test_it_loads_as_dagster_loads_it(tmp_path: Path, monkeypatch: pytest.Monkey
     dg.Definitions.validate_loadable(loaded)
     assert loaded.resolve_asset_graph().get_all_asset_keys() == {dg.AssetKey(name) for name in ASSETS}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_universe_of_all_loads_as_dagster_loads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_exchange: MakeExchange
+) -> None:
+    monkeypatch.setenv("CRYPTOBOT_HOME", str(tmp_path))
+    monkeypatch.setenv("CRYPTOBOT_CURRENCIES", "all")
+    monkeypatch.setenv("CRYPTOBOT_EXCHANGE_URL", make_exchange(simulate(7, 3, days=1, interval="1h")))
+    loaded = defs()
+    dg.Definitions.validate_loadable(loaded)
+    graph = loaded.resolve_asset_graph()
+    layers = ("klines", "indicators", "predictions")
+    more = {f"{layer}_{number:02}" for layer in layers for number in range(2, 7)}
+    assert graph.get_all_asset_keys() == {dg.AssetKey(name) for name in {*ASSETS, *more}}
+    assert {one.to_user_string() for one in graph.get(dg.AssetKey("klines_02")).child_keys} >= {"indicators_02"}
+    for layer in layers:
+        held = graph.get(dg.AssetKey(f"{layer}_02")).partitions_def.get_partitions_def_for_dimension("currency")
+        assert held == dg.DynamicPartitionsDefinition(name="currencies_02")
+    sensors = {one.name: one for one in loaded.get_repository_def().sensor_defs}
+    running = {name for name, one in sensors.items() if one.default_status is dg.DefaultSensorStatus.RUNNING}
+    assert running == {"new_listings_sensor"}, "there are no partitions before it has looked"

@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cryptobot_assets.assets.evaluation import universe_then
+from cryptobot_assets.domain.universe import Listing
 from cryptobot_assets.leaderboard import (
     costs_of,
     evaluate_market,
@@ -18,6 +20,7 @@ from cryptobot_assets.leaderboard import (
 )
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
+from cryptobot_assets.storage.listings import write_listings
 from cryptobot_assets.storage.store import INDICATORS, KLINES, PREDICTIONS
 from cryptobot_assets_tests.contracts.store_contract import make_rows
 from cryptobot_assets_tests.factories import hours_after, make_predictions
@@ -115,3 +118,61 @@ def test_a_market_that_trades_little_leaves_capital_in_cash(store: Lake, setting
     store.replace(KLINES, klines.with_columns(volume=0.0, quote_volume=pl.lit(0.0)), start=None, end=None)
     made = evaluate_rules(store, settings, evaluate_market(store, settings, "ALL", draws=0), draws=0)
     assert all(one.invested == 0 and one.net == 1 for results in made.values() for one in results)
+
+
+def make_lives(name: str, *spans: tuple[float, float | None]) -> list[Listing]:
+    return [
+        Listing(
+            currency=name, time=hours_after(first), end=None if end is None else hours_after(end),
+            base=name.removesuffix("USDT"), quote="USDT", kind="coin", position=0,
+        )
+        for first, end in spans
+    ]  # fmt: skip
+
+
+def test_who_is_delisted_later_is_held_by_the_control_and_who_was_before_is_not(store: Lake, settings: Settings):
+    predictions = store.read(PREDICTIONS)
+    gone, not_yet = "ADAUSDT", "ETHUSDT"
+    kept = ~((pl.col("currency") == gone) & (pl.col("time") >= hours_after(100)))
+    kept &= ~((pl.col("currency") == not_yet) & (pl.col("time") < hours_after(50)))
+    store.replace(PREDICTIONS, predictions.filter(kept), start=None, end=None)
+    closes = store.read(INDICATORS).filter(kept)
+    store.replace(INDICATORS, closes, start=None, end=None)
+    whole = evaluate_market(store, settings, "ALL", draws=0)[0]
+    last = (
+        closes.filter(pl.col("currency") == gone)["close"][-1] / closes.filter(pl.col("currency") == gone)["close"][0]
+    )
+    held = closes.filter(pl.col("currency") == "BTCUSDT")["close"]
+    assert whole.control.gross == pytest.approx((last + held[-1] / held[0]) / 2), "the delisted one at its last close"
+    after = evaluate_market(store, settings, "ALL", start=hours_after(150), draws=0)[0]
+    assert after.hours.currencies == ("BTCUSDT", "ETHUSDT"), "nobody can hold what is gone"
+    listings = [*make_lives(gone, (0, 100)), *make_lives("BTCUSDT", (0, None)), *make_lives(not_yet, (50, None))]
+    listings += make_lives("LTCUSDT", (0, 10))
+    assert universe_then(listings, ("coin",), whole) == {
+        "tradable_at_the_start": 3, "evaluated_of_them": 2, "delisted_of_those_evaluated": 1,
+    }  # fmt: skip
+    assert universe_then([], ("coin",), whole) == {}
+
+
+def test_another_coin_under_the_same_symbol_does_not_raise_the_first_from_the_dead(store: Lake, settings: Settings):
+    name, end, back = "ADAUSDT", 60, 240
+    hole = (pl.col("currency") == name) & pl.col("time").is_between(hours_after(end), hours_after(back), closed="left")
+    reborn = (pl.col("currency") == name) & (pl.col("time") >= hours_after(back))
+    closes = (
+        store.read(INDICATORS).filter(~hole).with_columns(pl.when(reborn).then(1e6).otherwise("close").alias("close"))
+    )
+    store.replace(INDICATORS, closes, start=None, end=None)
+    store.replace(PREDICTIONS, store.read(PREDICTIONS).filter(~hole), start=None, end=None)
+    known = make_lives(name, (0, end), (back, None))
+    assert evaluate_market(store, settings, "ALL", draws=0)[0].control.gross > 100
+    write_listings(store, known)
+    (one, *_) = evaluate_market(store, settings, "ALL", draws=0)
+    assert one.hours.currencies == (name, f"{name}@{hours_after(back):%Y-%m-%d}", "BTCUSDT", "ETHUSDT")
+    first = closes.filter(pl.col("currency") == name)["close"]
+    growth = [first[end - 1] / first[0]]
+    growth += [
+        part["close"][-1] / part["close"][0]
+        for part in closes.filter(pl.col("currency") != name).partition_by("currency")
+    ]
+    assert one.control.gross == pytest.approx(np.mean(growth))
+    assert evaluate_rules(store, settings, [one], draws=0).keys() == {one.algorithm}

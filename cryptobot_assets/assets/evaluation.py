@@ -10,12 +10,14 @@ from cryptobot_assets.assets.pictures import actual_against_predicted, as_markdo
 from cryptobot_assets.domain.evaluation import Evaluation, verdict_in_words
 from cryptobot_assets.domain.pool_value import Costs, equity, holding_curve
 from cryptobot_assets.domain.portfolio import Result
+from cryptobot_assets.domain.universe import Listing, symbol_of, tradable
 from cryptobot_assets.errors import NotEnoughHistory
 from cryptobot_assets.leaderboard import costs_of, evaluate_market, evaluate_rules, read_evidence
 from cryptobot_assets.page.cards import evaluated_card
 from cryptobot_assets.page.render import make_page, page_path, write_page
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.progress import Progress
+from cryptobot_assets.storage.listings import read_listings
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_runs import read_run
 from cryptobot_assets.storage.store import Store
@@ -111,10 +113,28 @@ def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
                 ),
                 "equity": dg.MetadataValue.md(as_markdown(equity_of(evaluations), "net pool value")),
                 "in_words": dg.MetadataValue.md("\n".join(f"- {line}" for line in verdict_in_words(evaluations))),
+                **universe_then(read_listings(store), settings.kinds, evaluations[0]),
             }
         )
 
     return [evaluation_report, pool_value]
+
+
+def universe_then(listings: Sequence[Listing], kinds: Sequence[str], evaluation: Evaluation) -> dict[str, int]:
+    """How many currencies could be traded at the first row, how many of them are evaluated, and are no more now.
+
+    Nothing where no listing is known. A universe chosen by who is large today leaves out who was large then.
+    """
+    then = set(tradable(listings, evaluation.start, kinds))
+    if not then or evaluation.hours is None:
+        return {}
+    evaluated = {symbol_of(name) for name in evaluation.hours.currencies} & then
+    alive = set(tradable(listings, evaluation.end, kinds))
+    return {
+        "tradable_at_the_start": len(then),
+        "evaluated_of_them": len(evaluated),
+        "delisted_of_those_evaluated": len(evaluated - alive),
+    }
 
 
 def require_evaluations(evaluations: Sequence[Evaluation], market: str) -> Sequence[Evaluation]:

@@ -45,7 +45,8 @@ def gap_ledger_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     def gap_ledger(
         context: dg.AssetExecutionContext, store: dg.ResourceParam[Store], progress: dg.ResourceParam[Progress]
     ) -> dg.MaterializeResult:
-        market = read_market(store, partitions, recorded_spans(context.instance, partitions, "klines"))
+        ingested = recorded_spans(context.instance, partitions, "klines")
+        market = read_market(store, partitions.live(context.instance), ingested)
         if market is None:
             raise NotEnoughHistory("no kline is stored yet: materialize `klines` first")
         told = {}

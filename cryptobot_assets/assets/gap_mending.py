@@ -64,7 +64,7 @@ def mend_month(
         ExchangeUnreachable, RateLimited: the exchange does not answer now; what was mended before stays so.
     """
     settings = partitions.settings
-    gaps = read_gaps(store, start, end, settings.interval, currency=settings.currencies)
+    gaps = read_gaps(store, start, end, settings.interval, currency=partitions.currencies)
     mended = []
     repairable = repairable_spans(gaps)
     recorded = {one.currency for one in indicated}

@@ -66,7 +66,7 @@ def read_market(store: Store, partitions: Partitions, ingested: Sequence[Span]) 
     until = newest_instant(lifetimes, gaps, partitions.settings.interval)
     if until is None:
         return None
-    currencies = {*partitions.settings.currencies, *lifetimes.stored, *gaps["currency"]}
+    currencies = {*partitions.currencies, *lifetimes.stored, *gaps["currency"]}
     return Market(partitions, tuple(sorted(currencies)), lifetimes, tuple(ingested), until)
 
 

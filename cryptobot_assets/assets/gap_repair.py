@@ -52,16 +52,16 @@ def gap_repair_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         def fetch(spans: Sequence[Span]) -> Iterator[Fetched]:
             return fetch_patiently(history, spans, settings.interval, progress, patience, context.log)
 
-        told = {}
+        told, live = {}, partitions.live(context.instance)
         for key in context.partition_keys:
             start, end = partitions.month(key)
-            mended = mend_month(start, end, indicated, partitions, fetch, store, progress)
+            mended = mend_month(start, end, indicated, live, fetch, store, progress)
             told[key] = repair_figures(mended)
             if mended:
-                market = read_market(store, partitions, ingested)
+                market = read_market(store, live, ingested)
                 asked = pl.concat([one.unanswered for one in mended])
                 told[key] |= month_figures(write_month(store, market, start, end, asked=asked))
-            for event in partition_events(mended, partitions, store):
+            for event in partition_events(mended, live, store):
                 context.log_event(event)
         add_partition_metadata(context, told)
         return dg.MaterializeResult()

@@ -58,6 +58,11 @@ def listing_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     return [listings]
 
 
+def listing_deps(partitions: Partitions) -> list[dg.AssetDep]:
+    """What depends on the listings where the universe is `all`: whoever learns from some kinds alone."""
+    return [] if partitions.universe is None else [dg.AssetDep("listings")]
+
+
 def told(held: Sequence[Listing], rows: Sequence[Listing], look: Look) -> dict[str, object]:
     """Counts, and what is new since the last look."""
     open_before = {(one.currency, one.time) for one in held if one.end is None}

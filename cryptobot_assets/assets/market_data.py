@@ -1,7 +1,7 @@
 """Market data: klines as the exchange recorded them, and the gaps it left."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import chain, groupby, islice
@@ -16,11 +16,13 @@ from cryptobot_assets.checks.market_data import KlineChecks, kline_check_specs
 from cryptobot_assets.domain.gap_grid import GapGrid, record_ingested
 from cryptobot_assets.domain.gaps import find_gaps, missing_times
 from cryptobot_assets.domain.sources import Span, block_days, month_blocks, together
+from cryptobot_assets.domain.universe import lives
 from cryptobot_assets.partitions import Group, Partitions
 from cryptobot_assets.pools import EXCHANGE
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.gap_records import rewrite_gaps
-from cryptobot_assets.storage.history import Fetched, History
+from cryptobot_assets.storage.history import Fetched, History, Life
+from cryptobot_assets.storage.listings import read_listings
 from cryptobot_assets.storage.store import KLINES, Store
 
 ARCHIVED_ROWS = "rows_from_archives"
@@ -65,7 +67,8 @@ def _klines_asset(partitions: Partitions, group: Group) -> dg.AssetsDefinition:
         checks = KlineChecks(interval)
         spans = partitions.spans_of(context.partition_keys)
         fallbacks: list[str] = []
-        with closing(ingest(history, spans, interval, store, progress, patience, context.log)) as writes:
+        traded = lives(read_listings(store))
+        with closing(ingest(history, spans, interval, store, progress, patience, context.log, traded)) as writes:
             for write in writes:
                 for block, gaps in write:
                     currency, rows = block.span.currency, block.rows
@@ -92,11 +95,15 @@ def ingest(
     progress: Progress,
     patience: Patience,
     log: logging.Logger,
+    traded: Mapping[str, Life] | None = None,
 ) -> Iterator[list[tuple[Fetched, pl.DataFrame]]]:
-    """Fetch and store spans, those of one time together; the blocks of each write with their gaps, once it is done."""
+    """Fetch and store spans, those of one time together; the blocks of each write with their gaps, once it is done.
+
+    `traded` tells when currencies did, as far as it is known; see `History.fetch`.
+    """
     blocks = [block for span in spans for block in month_blocks(span, block_days(interval))]
     writes = list(together(blocks, interval))
-    with closing(fetch_patiently(history, chain(*writes), interval, progress, patience, log)) as fetched:
+    with closing(fetch_patiently(history, chain(*writes), interval, progress, patience, log, traded)) as fetched:
         for write in writes:
             found = list(islice(fetched, len(write)))
             yield list(zip(found, store_klines(found, interval, store), strict=True))
@@ -116,7 +123,10 @@ def store_klines(blocks: Sequence[Fetched], interval: str, store: Store) -> list
     Returns:
         each block's gaps since trading began.
     """
-    gaps = [find_gaps(block.span.currency, block.rows["time"], interval, block.start, block.end) for block in blocks]
+    gaps = [
+        find_gaps(block.span.currency, block.rows["time"], interval, block.start, block.traded_until)
+        for block in blocks
+    ]
     found = list(zip(blocks, gaps, strict=True))
     for end, same in groupby(found, key=lambda pair: min(pair[0].span.end, pair[0].end)):
         if blocks[0].span.start < end:
@@ -133,7 +143,7 @@ def _store_until(end: datetime, found: list[tuple[Fetched, pl.DataFrame]], inter
         for block, gaps in found:
             grid = GapGrid((block.span.currency,), start, end, interval)
             before = held.filter(pl.col("currency") == block.span.currency)
-            records.append(record_ingested(grid, gaps, before, listed=block.start))
+            records.append(record_ingested(grid, gaps, before, listed=block.start, delisted=block.delisted))
         return pl.concat(records)
 
     rewrite_gaps(store, start, end, interval, remake, currency=currencies)

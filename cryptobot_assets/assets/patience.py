@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,7 +14,7 @@ from typing import TypeVar
 from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.errors import ExchangeError, ExchangeUnreachable, RateLimited
 from cryptobot_assets.progress import Progress
-from cryptobot_assets.storage.history import Fetched, History
+from cryptobot_assets.storage.history import Fetched, History, Life
 
 Answer = TypeVar("Answer")
 
@@ -77,6 +77,7 @@ def fetch_patiently(
     progress: Progress,
     patience: Patience,
     log: logging.Logger,
+    lives: Mapping[str, Life] | None = None,
 ) -> Iterator[Fetched]:
     """As `History.fetch`; after a fault that may pass it goes on with the span that failed.
 
@@ -88,7 +89,7 @@ def fetch_patiently(
     attempt = 0
     while left:
         try:
-            with closing(history.fetch(list(left), interval, progress)) as fetched:
+            with closing(history.fetch(list(left), interval, progress, lives)) as fetched:
                 for block in fetched:
                     yield block
                     left.popleft()

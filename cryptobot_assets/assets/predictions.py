@@ -8,12 +8,14 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from cryptobot_assets.assets.listings import listing_deps
 from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.models.loading import Scorer, load_scorer
 from cryptobot_assets.partitions import POOLED_MARKET, Group, Partitions, Span
 from cryptobot_assets.pools import STORE
 from cryptobot_assets.progress import Progress
+from cryptobot_assets.storage.listings import left_out, pooled_currencies
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets.storage.samples import SampleReader
@@ -36,6 +38,7 @@ def _predictions_asset(partitions: Partitions, group: Group, model_names: Sequen
         deps=[
             dg.AssetDep(group.asset("indicators")),
             *(dg.AssetDep(name, partition_mapping=dg.AllPartitionMapping()) for name in model_names),
+            *listing_deps(partitions),
         ],
         partitions_def=partitions.market_data(group),
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -57,8 +60,11 @@ def _predictions_asset(partitions: Partitions, group: Group, model_names: Sequen
     ) -> dg.MaterializeResult:
         report = PartitionReport(partitions, (ROWS,))
         lineups: dict[str, Lineup] = {}
-        reader = SampleReader(store, settings.interval, settings.currencies)
+        reader = SampleReader(store, settings.interval, pooled_currencies(settings, store))
+        held_by_no_pool = left_out(settings, store)
         for span in partitions.spans_of(context.partition_keys):
+            if span.currency in held_by_no_pool:
+                continue
             for market in (one for one in (POOLED_MARKET, span.currency) if one in partitions.markets):
                 if market not in lineups:
                     lineups[market] = read_lineup(registry, market, settings.home / "model-cache")

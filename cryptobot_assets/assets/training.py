@@ -12,6 +12,7 @@ import dagster as dg
 import numpy as np
 
 from cryptobot_assets.assets.links import registry_page
+from cryptobot_assets.assets.listings import listing_deps
 from cryptobot_assets.assets.pictures import as_markdown, importance_picture, trial_picture
 from cryptobot_assets.assets.second_look import second_look
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets, evenly
@@ -30,6 +31,7 @@ from cryptobot_assets.partitions import POOLED_MARKET, Partitions
 from cryptobot_assets.profile import market_source
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.listings import pooled_currencies
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import STORE_VERSION, RegisteredVersion, Training
 from cryptobot_assets.storage.samples import source_table
@@ -62,7 +64,8 @@ def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.As
         deps=[
             dg.AssetDep(group.asset(source), partition_mapping=partitions.training_window(group))
             for group in partitions.groups
-        ],
+        ]
+        + listing_deps(partitions),
         partitions_def=partitions.models,
         check_specs=training_check_specs(model_asset_name(name)),
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
@@ -85,7 +88,7 @@ def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.As
         asset = model_asset_name(name)
         keys = context.partition_key.keys_by_dimension
         market, cutoff = keys["market"], day_start(parse_day(keys["cutoff"]))
-        currencies = settings.currencies if market == POOLED_MARKET else (market,)
+        currencies = pooled_currencies(settings, store, cutoff) if market == POOLED_MARKET else (market,)
         require_trainable(name, currencies)
         training_set = sets.read(store, currencies, market, cutoff)
         training = describe(name, market, cutoff, training_set, settings, tags=_tags(context, training_set, settings))

@@ -53,7 +53,7 @@ class TrainingSets:
     def __init__(self, settings: Settings, features: Sequence[str]) -> None:
         self._settings = settings
         self._features = tuple(features)
-        self._kept: tuple[tuple[str, datetime, str], TrainingSet] | None = None
+        self._kept: tuple[tuple[str, datetime, str, tuple[str, ...]], TrainingSet] | None = None
         self._looked: tuple[str, pl.DataFrame] | None = None
 
     def read(self, store: Store, currencies: Sequence[str], market: str, cutoff: datetime) -> TrainingSet:
@@ -62,9 +62,10 @@ class TrainingSets:
         Raises:
             NotEnoughHistory: fewer than `FEWEST_ROWS` complete rows are known by then.
         """
-        key = (market, cutoff, store.version(source_table(self._features)))
+        version = store.version(source_table(self._features))
+        key = (market, cutoff, version, tuple(currencies))
         if self._kept is None or self._kept[0] != key:
-            self._kept = (key, self._read(store, currencies, cutoff, key[2]))
+            self._kept = (key, self._read(store, currencies, cutoff, version))
         made = self._kept[1]
         if len(made.samples) < FEWEST_ROWS:
             raise NotEnoughHistory(

@@ -5,6 +5,7 @@ import dagster as dg
 from cryptobot_assets.automation.alerting import alerts
 from cryptobot_assets.automation.following import following_sensors
 from cryptobot_assets.automation.gaps import gap_schedules
+from cryptobot_assets.automation.listings import listing_sensors
 from cryptobot_assets.automation.maintenance import maintenance_schedules
 from cryptobot_assets.automation.models import model_schedules
 from cryptobot_assets.automation.schedules import market_data_schedules
@@ -12,6 +13,7 @@ from cryptobot_assets.partitions import Partitions
 
 CONCERNS = (
     alerts,
+    listing_sensors,
     market_data_schedules,
     following_sensors,
     gap_schedules,

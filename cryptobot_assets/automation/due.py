@@ -47,6 +47,8 @@ def klines_due(
     known: Mapping[str, int],
     partitions: Partitions,
     now: datetime,
+    *,
+    lives: Mapping[str, tuple[datetime, datetime | None]] | None = None,
 ) -> Due:
     """Recent spans of these currencies that lack klines which the market had finished by `now`.
 
@@ -58,6 +60,7 @@ def klines_due(
         recorded: partition keys recorded as materialized.
         known: see `known_instants`.
         now: the market's present.
+        lives: when currencies traded, as far as it is known; spans outside are never due.
     """
     step = interval_delta(partitions.settings.interval)
     finished = datetime.fromtimestamp(now.timestamp() // step.total_seconds() * step.total_seconds(), UTC)
@@ -66,12 +69,14 @@ def klines_due(
     grown = {key: (min(end, finished) - start) // step for key, (start, end) in spans.items() if start < finished}
     due: Due = {}
     for currency in currencies:
+        life = (lives or {}).get(currency)
+        traded = list(spans) if life is None else partitions.keys_of_life(life, list(spans))
         behind = {
             key
-            for key, instants in grown.items()
-            if f"{currency}|{key}" not in recorded or known.get(f"{currency}|{key}", 0) < instants
+            for key in traded
+            if key in grown and (f"{currency}|{key}" not in recorded or known.get(f"{currency}|{key}", 0) < grown[key])
         }
-        due[currency] = [key for key in spans if behind and (key in behind or key in newest)]
+        due[currency] = [key for key in traded if behind and (key in behind or key in newest)]
     return due
 
 

@@ -68,7 +68,7 @@ def _following_sensor(link: Link, partitions: Partitions) -> dg.SensorDefinition
         instance = context.instance
         places: dict[str, int] = json.loads(context.cursor or "{}")
         asked: list[dg.RunRequest] = []
-        for group in partitions.groups:
+        for group in partitions.live(instance).groups:
             upstream = group.asset(link.upstream)
             landed = landings(instance, upstream, places.get(upstream))
             if landed is not None:

@@ -12,7 +12,7 @@ from cryptobot_assets.alerts.book import Problem, told_time
 from cryptobot_assets.automation.clock import market_now
 from cryptobot_assets.automation.pages import Pages
 from cryptobot_assets.errors import CryptobotError
-from cryptobot_assets.settings import Settings
+from cryptobot_assets.settings import EVERY, Settings
 from cryptobot_assets.storage.store import KLINES, LISTINGS, Store, newest_times, open_store
 
 
@@ -41,8 +41,9 @@ def trading(store: Store, settings: Settings) -> dict[str, datetime]:
     listings = store.read(LISTINGS, columns=["currency", "time", "end"]).sort("time")
     last = listings.group_by("currency", maintain_order=True).agg(pl.col("end").last())
     over = set(last.drop_nulls("end")["currency"])
-    held = set(settings.currencies) - over
-    return {name: newest for name, newest in newest_times(store, KLINES).items() if name in held}
+    newest = newest_times(store, KLINES)
+    held = set(newest if settings.currencies == EVERY else settings.currencies) - over
+    return {name: moment for name, moment in newest.items() if name in held}
 
 
 def stale_problem(stale: Mapping[str, datetime], count: int, hours: float, pages: Pages) -> Problem:

@@ -15,6 +15,7 @@ from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.models.algorithms import ALGORITHMS, usable_algorithms
 from cryptobot_assets.partitions import POOLED_MARKET, Partitions, model_key
 from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.listings import pooled_currencies
 from cryptobot_assets.storage.store import INDICATORS, Store
 
 EVALUATION = ("evaluation_report", "pool_value", "champion_model")
@@ -74,9 +75,9 @@ def _training_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
         tick = context.scheduled_execution_time
         cutoff = market_now(settings, store, tick).date()
         trained = trained_markets(context.instance)
-        spans = store.spans(INDICATORS)
+        spans, pool = store.spans(INDICATORS), pooled_currencies(settings, store)
         asked = [
-            _request(models_of(market, settings), tick, model_key(market, cutoff))
+            _request(models_of(market, settings, pool), tick, model_key(market, cutoff))
             for market in partitions.markets
             if (market == POOLED_MARKET or market in trained)
             and cutoff not in trained.get(market, set())
@@ -90,9 +91,9 @@ def _training_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
     return training
 
 
-def models_of(market: str, settings: Settings) -> list[str]:
+def models_of(market: str, settings: Settings, pool: Sequence[str]) -> list[str]:
     """Model assets to train for a market: of the algorithms asked for, those that its currencies can train."""
-    usable = usable_algorithms(len(settings.currencies) if market == POOLED_MARKET else 1)
+    usable = usable_algorithms(len(pool) if market == POOLED_MARKET else 1)
     return [model_asset_name(name) for name in settings.algorithms or usable if name in usable]
 
 

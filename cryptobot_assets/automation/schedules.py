@@ -15,7 +15,9 @@ from cryptobot_assets.automation.records import (
     stale_partitions,
 )
 from cryptobot_assets.domain.indicators import LONGEST_LOOKBACK
+from cryptobot_assets.domain.universe import lives
 from cryptobot_assets.partitions import Partitions
+from cryptobot_assets.storage.listings import read_listings
 from cryptobot_assets.storage.store import Store
 from cryptobot_assets.wholeness import known_instants
 
@@ -52,13 +54,14 @@ def _ingestion_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
                 f"klines of {currency} end on {newest:%Y-%m-%d}, before the {settings.catch_up_days} days a tick looks "
                 f"back: `cryptobot backfill --currencies {currency} --from {newest:%Y-%m-%d} --to {keys[0]}`"
             )
+        traded = lives(read_listings(store))
         asked = []
-        for group in partitions.groups:
+        for group in partitions.live(instance).groups:
             asset = group.asset("klines")
             recorded = set(newest_records(instance, asset, keys_of(group.currencies, keys)))
             recorded -= left_behind(instance, asset)
             known = known_instants(store, partitions, group.currencies, keys)
-            due = klines_due(group.currencies, recorded, known, partitions, now)
+            due = klines_due(group.currencies, recorded, known, partitions, now, lives=traded)
             asked += range_requests(instance, partitions, group, asset, due, occasion=f"{tick:%Y-%m-%dT%H:%M}")
         return asked or dg.SkipReason(f"every kline finished by {now:%Y-%m-%d %H:%M} is recorded or being asked for")
 
@@ -85,7 +88,7 @@ def _indicators_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
         tick, instance = context.scheduled_execution_time, context.instance
         keys = recent_keys(partitions, market_now(settings, store, tick))
         asked = []
-        for group in partitions.groups:
+        for group in partitions.live(instance).groups:
             asset = group.asset("indicators")
             due = stale_partitions(instance, INDICATORS_OF_KLINES, partitions, group, keys)
             asked += range_requests(instance, partitions, group, asset, due, occasion=f"{tick:%Y-%m-%dT%H:%M}")

@@ -99,6 +99,7 @@ def run_demo(plan: DemoPlan, settings: Settings) -> dict[str, Any]:
         settings = adopt(settings, plan, live)
         with open_deployment(settings) as deployment:
             cutoffs = spread_cutoffs(live.first_day, live.last_day, plan.cutoffs)
+            deployment.materialize(["listings"])
             fill_market_data(deployment, live, timings)
             train_models(deployment, cutoffs, timings)
             evaluate(deployment, cutoffs[0], live, timings)

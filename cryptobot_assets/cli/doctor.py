@@ -14,13 +14,16 @@ from cryptobot_assets.errors import CryptobotError, StoreError
 from cryptobot_assets.home import require_writable_home
 from cryptobot_assets.processes import Supervisor
 from cryptobot_assets.resources import open_registry
-from cryptobot_assets.settings import NO_ARCHIVE, Settings
+from cryptobot_assets.settings import EVERY, NO_ARCHIVE, Settings
+from cryptobot_assets.storage.exchange import Exchange
 from cryptobot_assets.storage.metadata import release_metadata
 from cryptobot_assets.storage.postgres_address import shown
 from cryptobot_assets.storage.store import KLINES, open_store
-from cryptobot_assets.universe import EVERY
+from cryptobot_assets.universe import listed_currencies
 
 LEAST_FREE_GB = 2
+MOST_ASKED = 3
+"""Of a universe of `all`, currencies that are asked for a kline."""
 
 
 def run_doctor() -> bool:
@@ -71,11 +74,12 @@ def _store(settings: Settings) -> str:
 
 def _exchange(settings: Settings, stack: ExitStack) -> str:
     url, title = exchange_of(settings, stack.enter_context(Supervisor()))
-    wanted = None if settings.currencies == EVERY else settings.currencies
-    live = explore(url, settings.interval, wanted)
+    every = settings.currencies == EVERY
+    wanted = listed_currencies(Exchange(url)) if every else settings.currencies
+    live = explore(url, settings.interval, wanted[:MOST_ASKED] if every else wanted)
     archive = archive_beside(settings, url)
     history = "REST alone" if archive == NO_ARCHIVE else f"archives at {archive}"
-    return f"{url} ({title}), {len(live.currencies)} currencies, newest finished day {live.last_day}; {history}"
+    return f"{url} ({title}), {len(wanted)} currencies, newest finished day {live.last_day}; {history}"
 
 
 def _metadata(settings: Settings) -> str:

@@ -17,7 +17,7 @@ import click
 
 from cryptobot_assets.domain.intervals import parse_day
 from cryptobot_assets.errors import CryptobotError, UsageError
-from cryptobot_assets.settings import Settings, parse_currencies
+from cryptobot_assets.settings import EVERY, Settings, parse_currencies
 
 PATH = click.Path(path_type=Path)
 
@@ -119,12 +119,13 @@ def exchange(
 
 
 @cryptobot.command()
-@click.option("--currencies", required=True, help="Comma list.")
+@click.option("--currencies", required=True, help="Comma list, or `all` for every one that was ever listed.")
 @click.option("--from", "first", required=True, help="First day (YYYY-MM-DD).")
 @click.option("--to", "last", required=True, help="Last day, included (YYYY-MM-DD).")
 def backfill(currencies: str, first: str, last: str) -> None:
     """Ingest and indicate a range of days; interrupted, it goes on where it stopped."""
-    wanted, start, end = parse_currencies(currencies), parse_day(first), parse_day(last)
+    wanted = EVERY if currencies.strip().lower() == "all" else parse_currencies(currencies)
+    start, end = parse_day(first), parse_day(last)
     from cryptobot_assets.cli.backfill import run_backfill
 
     run_backfill(Settings.load(), wanted, start, end)

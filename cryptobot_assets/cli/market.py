@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,8 +14,9 @@ from cryptobot_assets.errors import HomeConflict, ProcessError, UnknownCurrency,
 from cryptobot_assets.processes import Supervisor
 from cryptobot_assets.profile import HomeProfile, read_profile
 from cryptobot_assets.settings import NO_ARCHIVE, Settings
+from cryptobot_assets.storage.archive_index import ArchiveIndex
 from cryptobot_assets.storage.exchange import Exchange
-from cryptobot_assets.universe import traded_currencies
+from cryptobot_assets.universe import listed_currencies
 
 READY = re.compile(r"^exchange: (?P<what>.*), on (?P<url>http://\S+)$", re.MULTILINE)
 USAGE_EXIT_CODE = 2
@@ -89,13 +90,13 @@ def start_market(plan: MarketPlan, supervisor: Supervisor, logs: Path, *, port: 
 
 
 def explore(url: str, interval: str, wanted: tuple[str, ...] | None) -> LiveMarket:
-    """What an exchange holds of the wanted currencies, all of its USDT symbols when None.
+    """What an exchange holds of the wanted currencies, all of its USDT symbols when None, delisted ones included.
 
     Raises:
         UnknownCurrency: one of them is not listed.
     """
     exchange = Exchange(url)
-    currencies = listed_currencies(exchange, wanted)
+    currencies = known_currencies(exchange, wanted) if wanted else listed_currencies(exchange)
     firsts = [first for name in currencies if (first := exchange.first_time(name, interval)) is not None]
     if not firsts:
         raise UsageError(f"the exchange at {url} has no {interval} kline of {', '.join(currencies)}")
@@ -103,17 +104,23 @@ def explore(url: str, interval: str, wanted: tuple[str, ...] | None) -> LiveMark
     return LiveMarket(url, currencies, min(firsts).date(), (end - timedelta(microseconds=1)).date())
 
 
-def listed_currencies(exchange: Exchange, wanted: tuple[str, ...] | None) -> tuple[str, ...]:
-    """The wanted currencies by their symbols, all USDT symbols that trade when None.
+def known_currencies(exchange: Exchange, wanted: Iterable[str], index: ArchiveIndex | None = None) -> tuple[str, ...]:
+    """The symbols meant, of those the exchange lists; of those it has forgotten too where archives remember them.
 
     Raises:
-        UnknownCurrency: one of them is not listed.
+        UnknownCurrency: one of them is neither.
     """
-    listed = traded_currencies(exchange)
-    return tuple(_listed_name(name, listed) for name in wanted) if wanted else listed
+    known: Collection[str] = listed_currencies(exchange)
+    if index is not None and not all(_is_listed(name, known) for name in wanted):
+        known = {*known, *index.currencies()}
+    return tuple(_listed_name(name, known) for name in wanted)
 
 
-def _listed_name(name: str, listed: tuple[str, ...]) -> str:
+def _is_listed(name: str, listed: Collection[str]) -> bool:
+    return name in listed or f"{name}USDT" in listed
+
+
+def _listed_name(name: str, listed: Collection[str]) -> str:
     """The symbol meant: `BTC` is short for `BTCUSDT`."""
     for symbol in (name, f"{name}USDT"):
         if symbol in listed:
@@ -158,6 +165,12 @@ def exchange_of(settings: Settings, supervisor: Supervisor, *, port: int = 0) ->
 def archive_beside(settings: Settings, url: str) -> str:
     """Setting of the archive that belongs to the exchange at `url`; a market started here is read over REST."""
     return settings.archive_url if url == settings.exchange_url else NO_ARCHIVE
+
+
+def index_beside(settings: Settings, url: str) -> ArchiveIndex | None:
+    """Directory of the archives that belong to the exchange at `url`, None where there is none."""
+    address = settings.archive_index_address if url == settings.exchange_url else None
+    return ArchiveIndex(address) if address else None
 
 
 def spread_cutoffs(first: date, last: date, count: int) -> list[datetime]:

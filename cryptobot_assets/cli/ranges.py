@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,8 +12,10 @@ from cryptobot_assets.automation.schedules import INDICATORS_OF_KLINES
 from cryptobot_assets.deployment import Deployment
 from cryptobot_assets.domain.indicators import LONGEST_LOOKBACK
 from cryptobot_assets.domain.intervals import DAY, interval_delta
+from cryptobot_assets.domain.universe import lives
 from cryptobot_assets.partitions import Group
-from cryptobot_assets.storage.store import INDICATORS, KLINES, TABLES, open_store
+from cryptobot_assets.storage.listings import read_listings
+from cryptobot_assets.storage.store import INDICATORS, KLINES, TABLES, Store, open_store
 from cryptobot_assets.wholeness import known_instants, stored_instants
 
 PARTITIONS_A_RUN = 1000
@@ -50,24 +52,27 @@ def missing_ranges(
 
     A partition recorded while its day still went on is done again, and so is one of which rows are
     missing for whatever reason. Indicators made before klines that they read are missing too, also those
-    of days after the range. Ranges join neighbours of a group that miss the same days.
+    of days after the range. Days on which a currency is known not to have traded are left out. Ranges
+    join neighbours of a group that miss the same days.
     """
-    keys = deployment.partitions.span_keys(first, last)
-    unfinished = _unfinished(deployment, layer, currencies, keys)
+    partitions, store = deployment.partitions, open_store(deployment.settings)
+    keys, known = partitions.span_keys(first, last), lives(read_listings(store))
+    unfinished = _unfinished(deployment, store, layer, currencies, keys)
     ranges = []
-    for group in deployment.partitions.groups:
+    for group in partitions.groups:
         wanted = [name for name in group.currencies if name in currencies]
         if not wanted:
             continue
         done = deployment.materialized(group.asset(layer)) - unfinished
         reach = keys
         if layer == INDICATORS.name:
-            reach = deployment.partitions.span_keys(first, last + LONGEST_LOOKBACK)
+            reach = partitions.span_keys(first, last + LONGEST_LOOKBACK)
             outdated = _outdated(deployment, group, wanted, reach)
             done = (done | set(keys_of(wanted, reach[len(keys) :]))) - outdated
+        traded = {name: partitions.keys_of_life(known[name], reach) if name in known else reach for name in wanted}
         ranges += [
             KeyRange(group.asset(layer), f"{one.currencies[0]}|{one.first}", f"{one.currencies[-1]}|{one.last}")
-            for one in _blocks(group.currencies, wanted, reach, done)
+            for one in _blocks(group.currencies, traded, done)
         ]
     return ranges
 
@@ -76,12 +81,13 @@ def whole_ranges(deployment: Deployment, layer: str, first: date, last: date) ->
     """Every partition of a layer over the days [first, last], a range a group."""
     keys = deployment.partitions.span_keys(first, last)
     for group in deployment.partitions.groups:
-        yield KeyRange(group.asset(layer), f"{group.currencies[0]}|{keys[0]}", f"{group.currencies[-1]}|{keys[-1]}")
+        if group.currencies:
+            yield KeyRange(group.asset(layer), f"{group.currencies[0]}|{keys[0]}", f"{group.currencies[-1]}|{keys[-1]}")
 
 
-def _blocks(order: Sequence[str], wanted: Sequence[str], keys: Sequence[str], done: set[str]) -> list[_Block]:
+def _blocks(order: Sequence[str], wanted: Mapping[str, Sequence[str]], done: set[str]) -> list[_Block]:
     blocks: list[_Block] = []
-    for currency in wanted:
+    for currency, keys in wanted.items():
         for first, last, count in _missing_runs(keys, {key for key in keys if f"{currency}|{key}" in done}):
             held = blocks[-1] if blocks else None
             if (
@@ -96,9 +102,11 @@ def _blocks(order: Sequence[str], wanted: Sequence[str], keys: Sequence[str], do
     return blocks
 
 
-def _unfinished(deployment: Deployment, layer: str, currencies: Sequence[str], keys: Sequence[str]) -> set[str]:
+def _unfinished(
+    deployment: Deployment, store: Store, layer: str, currencies: Sequence[str], keys: Sequence[str]
+) -> set[str]:
     """Partitions that lack klines, or rows for their klines."""
-    store, partitions = open_store(deployment.settings), deployment.partitions
+    partitions = deployment.partitions
     if layer == KLINES.name:
         step = interval_delta(deployment.settings.interval)
         held = known_instants(store, partitions, currencies, keys)

@@ -14,7 +14,6 @@ from cryptobot_assets.processes import Supervisor, free_port, require_free_port
 from cryptobot_assets.serving.command import service_command
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.metadata import release_metadata
-from cryptobot_assets.universe import with_universe
 
 MLFLOW_WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
@@ -33,8 +32,6 @@ def run_up(settings: Settings) -> None:
         with Supervisor() as supervisor:
             url, title = exchange_of(settings, supervisor, port=free_port())
             environment["CRYPTOBOT_EXCHANGE_URL"] = url
-            settings = with_universe(settings)
-            environment["CRYPTOBOT_CURRENCIES"] = ",".join(settings.currencies)
             environment["CRYPTOBOT_ARCHIVE_URL"] = archive_beside(settings, url)
             say(f"{'Exchange':<20}{url} ({title})")
             _start_services(settings, supervisor, environment, ports, home / "logs")

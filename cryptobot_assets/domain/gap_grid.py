@@ -117,13 +117,16 @@ class GapGrid:
         ).with_columns(pl.from_epoch(pl.col("time", "end"), time_unit="us").dt.replace_time_zone("UTC"))
 
 
-def record_ingested(grid: GapGrid, gaps: pl.DataFrame, held: pl.DataFrame, *, listed: datetime) -> pl.DataFrame:
+def record_ingested(
+    grid: GapGrid, gaps: pl.DataFrame, held: pl.DataFrame, *, listed: datetime, delisted: datetime | None = None
+) -> pl.DataFrame:
     """What to record of a span of one currency that was just ingested.
 
     Args:
         gaps: what the exchange did not give since trading began: currency, time, end, missing.
         held: what was recorded of the span before; a reason that was known then is known still.
         listed: the instant trading began, or the newest if it has not; it had not before that.
+        delisted: the instant trading ended, None where it is not known to have.
 
     Returns:
         rows of the table of gaps.
@@ -132,6 +135,8 @@ def record_ingested(grid: GapGrid, gaps: pl.DataFrame, held: pl.DataFrame, *, li
     grid.paint(before, held)
     grid.paint(after, gaps.with_columns(kind=pl.lit(None, pl.String)))
     after[:, grid.columns(grid.start, listed)] = Kind.NOT_LISTED
+    if delisted is not None:
+        after[:, grid.columns(max(delisted, grid.start), grid.end)] = Kind.DELISTED
     known = (after == Kind.UNCLASSED) & np.isin(before, [Kind.OUTAGE, Kind.HALT, Kind.DELISTED])
     after[known] = before[known]
     return grid.runs(after)

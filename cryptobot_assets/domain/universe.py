@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
+import polars as pl
+
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.sources import Span
 
@@ -38,6 +40,7 @@ LONGEST_PAUSE = timedelta(days=7)
 EVIDENCE_DAYS = 28
 """Days of a listing by which its behaviour is judged: no row is complete before they have passed."""
 STABLE_BAND, STABLE_MOVE = 0.03, 0.01
+LIFE = "@"
 FAR_FUTURE = datetime.max.replace(tzinfo=UTC)
 
 
@@ -87,6 +90,40 @@ def listed_before(listings: Iterable[Listing], at: datetime, kinds: Collection[s
 
 def _names(listings: Iterable[Listing]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.currency for one in sorted(listings, key=lambda one: (one.position, one.time))))
+
+
+def lives(listings: Iterable[Listing]) -> dict[str, tuple[datetime, datetime | None]]:
+    """By currency: its first kline, and the end of its newest listing, None while it trades."""
+    held: dict[str, tuple[datetime, datetime | None]] = {}
+    for one in sorted(listings, key=lambda one: one.time):
+        first, _ = held.get(one.currency, (one.time, None))
+        held[one.currency] = first, one.end
+    return held
+
+
+def lives_apart(rows: pl.DataFrame, listings: Iterable[Listing]) -> pl.DataFrame:
+    """Rows (currency, time, ...) with the later lives of a symbol named apart, `LUNAUSDT@2022-05-31`.
+
+    What was bought of the first life is worth its last price for ever, whatever the next one trades at.
+    """
+    begun: dict[str, list[datetime]] = {}
+    for one in sorted(listings, key=lambda one: one.time):
+        begun.setdefault(one.currency, []).append(one.time)
+    name = pl.col("currency")
+    for currency, starts in begun.items():
+        for start in starts[1:]:
+            later = (pl.col("currency") == currency) & (pl.col("time") >= start)
+            name = pl.when(later).then(pl.lit(f"{currency}{LIFE}{start:%Y-%m-%d}")).otherwise(name)
+    return rows.with_columns(name.alias("currency"))
+
+
+def symbol_of(name: str) -> str:
+    """The symbol of one of its lives.
+
+    >>> symbol_of("LUNAUSDT@2022-05-31"), symbol_of("BTCUSDT")
+    ('LUNAUSDT', 'BTCUSDT')
+    """
+    return name.partition(LIFE)[0]
 
 
 def listed_parts(listings: Iterable[Listing], span: Span) -> list[Span]:

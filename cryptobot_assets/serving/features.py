@@ -77,7 +77,7 @@ class FeatureSource(Protocol):
         ...
 
     def cross_section(self, features: Features, currencies: Sequence[str] | None = None) -> CrossSection:
-        """Rows at the newest common time, of the currencies given (None: all), sorted by currency.
+        """Rows at the newest common time, of the currencies given (None: those of the universe), sorted by currency.
 
         A currency takes part when its newest complete row is at most an hour older than the newest
         of all; the common time is the one within that hour at which most of them are complete,
@@ -95,14 +95,14 @@ class StoreFeatureSource:
         *,
         interval: str,
         expected: Sequence[str] = (),
-        universe: Sequence[str] = (),
+        universe: Callable[[], Sequence[str]] = tuple,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._interval = interval
         self._step = interval_delta(interval)
         self._expected = tuple(expected)
-        self._universe = tuple(universe)
+        self._universe = universe
         self._clock = clock
         self._lock = threading.RLock()
         self._checked = -CHECK_SECONDS
@@ -190,7 +190,7 @@ class StoreFeatureSource:
         return self._row(samples, 0)
 
     def _cross(self, features: Features, currencies: Sequence[str] | None) -> CrossSection:
-        rows = self._newest_rows(features, sorted(self._spans.spans) if currencies is None else currencies)
+        rows = self._newest_rows(features, self._ranked() if currencies is None else currencies)
         newest = max(row.time for row in rows)
         rows = [row for row in rows if row.time >= newest - HOUR]
         if any(row.time != newest for row in rows):
@@ -198,6 +198,12 @@ class StoreFeatureSource:
         first = rows[0]
         names = tuple(row.currency for row in rows)
         return CrossSection(first.time, first.known_at, names, np.stack([row.x for row in rows]))
+
+    def _ranked(self) -> list[str]:
+        """What is stored of the universe; all that is stored where none of it is, or there is none."""
+        universe = set(self._universe())
+        stored = sorted(self._spans.spans)
+        return [name for name in stored if name in universe] or stored
 
     def _newest_rows(self, features: Features, currencies: Sequence[str]) -> list[FeatureRow]:
         found = [self._newest_row(name, features) for name in currencies]
@@ -219,7 +225,7 @@ class StoreFeatureSource:
 
     def _make_reader(self) -> SampleReader:
         """Ranks are among the universe; without one, among all that is stored."""
-        return SampleReader(self._store, self._interval, self._universe or sorted(self._spans.spans))
+        return SampleReader(self._store, self._interval, self._universe() or sorted(self._spans.spans))
 
     def _row(self, samples: Samples, index: int) -> FeatureRow:
         moment = pl.Series(samples.time[index : index + 1]).dt.replace_time_zone("UTC")[0]

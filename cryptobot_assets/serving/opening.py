@@ -14,6 +14,7 @@ from cryptobot_assets.serving.command import CACHE_FOLDER
 from cryptobot_assets.serving.features import StoreFeatureSource
 from cryptobot_assets.serving.lineup import ModelSource
 from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.listings import pooled_currencies
 from cryptobot_assets.storage.store import open_store
 
 
@@ -27,9 +28,12 @@ def open_desk() -> Desk:
         lambda: _open_models(settings), ModelCache(settings.home / CACHE_FOLDER), market=settings.service_market
     )
     expected = {*settings.currencies, settings.service_market} - {"all", POOLED_MARKET}
-    universe = () if "all" in settings.currencies else settings.currencies
+    store = open_store(settings)
     source = StoreFeatureSource(
-        open_store(settings), interval=settings.interval, expected=sorted(expected), universe=universe
+        store,
+        interval=settings.interval,
+        expected=sorted(expected),
+        universe=lambda: pooled_currencies(settings, store),
     )
     catalogue.start()
 

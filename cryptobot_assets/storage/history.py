@@ -8,7 +8,7 @@ budget of request weight.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,15 +16,20 @@ from datetime import datetime
 import polars as pl
 
 from cryptobot_assets.domain.gaps import find_gaps
+from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.domain.klines import KLINE_SCHEMA
 from cryptobot_assets.domain.sources import Source, Span, fall_back, join_rest, month_floor, plan_sources
-from cryptobot_assets.errors import BadArchive
+from cryptobot_assets.errors import BadArchive, ExchangeError
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.archive import Archive
 from cryptobot_assets.storage.exchange import Exchange
 
 THREADS = 3
 SPANS_AHEAD = 2
+UNKNOWN_SYMBOL = -1121
+
+Life = tuple[datetime, datetime | None]
+"""When a currency traded: from its first kline to just after its last, None while it trades."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Fetched:
             the newest finished one; empty (start = end) where there is none.
         rows: klines as `KLINE_SCHEMA`, sorted by time.
         fallbacks: one line for every archive file that had to be read elsewhere, and why.
+        delisted: from when on the currency is known to have no more, None where it is not.
     """
 
     span: Span
@@ -44,6 +50,12 @@ class Fetched:
     end: datetime
     rows: pl.DataFrame
     fallbacks: list[str]
+    delisted: datetime | None = None
+
+    @property
+    def traded_until(self) -> datetime:
+        """End of the part in which the currency may have klines."""
+        return self.end if self.delisted is None else max(self.start, min(self.end, self.delisted))
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,8 @@ class _Reading:
     end: datetime
     sources: list[Source]
     files: dict[Source, Future[pl.DataFrame]]
+    known: datetime
+    delisted: datetime | None
 
 
 class History:
@@ -70,14 +84,20 @@ class History:
         rest = self.exchange.market or "the exchange's REST API"
         return f"archives at {self.archive.url}, else {rest}" if self.archive else rest
 
-    def fetch(self, spans: Iterable[Span], interval: str, progress: Progress) -> Iterator[Fetched]:
+    def fetch(
+        self, spans: Iterable[Span], interval: str, progress: Progress, lives: Mapping[str, Life] | None = None
+    ) -> Iterator[Fetched]:
         """Each span's klines, in order; nothing that the exchange's clock had not finished at the first span.
+
+        Args:
+            lives: when currencies traded, as far as it is known: nothing is asked for after an end, and a
+                currency that the exchange has forgotten is read from archives alone.
 
         Raises:
             BadKlines: the REST API sent rows that break the kline contract.
             ExchangeError and below: the REST API refused or did not answer.
         """
-        call = _Call(self.exchange, self.archive, interval, progress)
+        call = _Call(self.exchange, self.archive, interval, progress, lives or {})
         ahead: deque[_Reading] = deque()
         try:
             for span in spans:
@@ -93,11 +113,20 @@ class History:
 class _Call:
     """One call of `History.fetch`: its clock, its threads, and what it knows of each currency."""
 
-    def __init__(self, exchange: Exchange, archive: Archive | None, interval: str, progress: Progress) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        archive: Archive | None,
+        interval: str,
+        progress: Progress,
+        lives: Mapping[str, Life],
+    ) -> None:
         self._exchange = exchange
         self._archive = archive
         self._interval = interval
         self._progress = progress
+        self._lives = lives
+        self._forgotten: set[str] = set()
         self._now = exchange.server_time()
         self._finished = exchange.last_finished(interval)
         self._listed: dict[str, datetime | None] = {}
@@ -110,19 +139,31 @@ class _Call:
     def begin(self, span: Span) -> _Reading:
         """Plan a span and start reading its files."""
         if span.currency not in self._listed:
-            self._listed[span.currency] = self._exchange.first_time(span.currency, self._interval)
+            self._listed[span.currency] = self._first_time(span.currency)
         listed = self._listed[span.currency]
-        end = min(span.end, self._finished)
+        _, ended = self._lives.get(span.currency, (None, None))
+        known = min(span.end, self._finished)
+        end = min(known, ended or known)
         start = max(span.start, end if listed is None else listed)
         if start >= end:
-            return _Reading(span, start, start, [], {})
+            return _Reading(span, start, start, [], {}, start if ended is None else max(start, known), ended)
         sources = [Source("rest", start, end)]
         if self._archive is not None:
-            # A month's and a day's file exist too where trading began in the middle of it.
+            # A month's and a day's file exist too where trading began or ended in the middle of it.
             first = max(span.start, month_floor(start))
-            planned = plan_sources(first, end, self._interval, now=self._now)
-            sources = [source for source in planned if source.end > start]
-        return _Reading(span, start, end, sources, self._submit(span.currency, sources))
+            planned = plan_sources(first, known, self._interval, now=self._now)
+            sources = [source for source in planned if source.end > start and source.start < end]
+        return _Reading(span, start, end, sources, self._submit(span.currency, sources), known, ended)
+
+    def _first_time(self, currency: str) -> datetime | None:
+        """When trading began, None where it never did; what the exchange has forgotten began as its life says."""
+        try:
+            return self._exchange.first_time(currency, self._interval)
+        except ExchangeError as error:
+            if error.code != UNKNOWN_SYMBOL or self._archive is None or currency not in self._lives:
+                raise
+            self._forgotten.add(currency)
+            return self._lives[currency][0]
 
     def complete(self, reading: _Reading) -> Fetched:
         """Wait for a span's files, and read over REST what they do not give."""
@@ -140,13 +181,13 @@ class _Call:
             try:
                 rows = files[source].result()
             except BadArchive as error:
-                instead = [one for one in fall_back(source) if one.end > reading.start]
+                instead = [one for one in fall_back(source) if one.end > reading.start and one.start < reading.end]
                 fallbacks.append(f"{error}; read {'by the day' if source.kind == 'monthly' else 'over REST'} instead")
                 files |= self._submit(currency, instead)
                 ahead.extendleft(reversed(instead))
                 continue
             frames.append(rows)
-            holes += self._holes(rows, max(source.start, reading.start), source.end)
+            holes += self._holes(rows, max(source.start, reading.start), min(source.end, reading.end))
             self._progress.advance("ingest", rows=rows.height, note=currency)
         frames += [page for source in join_rest(rest) for page in self._pages(currency, source)]
         healed = [page for hole in join_rest(holes) for page in self._pages(currency, hole)]
@@ -156,9 +197,14 @@ class _Call:
                 f"{currency} from {healed[0]['time'][0]:%Y-%m-%d %H:%M}: {lacked} klines that archives lack"
             )
         if not frames:
-            return Fetched(reading.span, reading.start, reading.end, pl.DataFrame(schema=KLINE_SCHEMA), fallbacks)
+            nothing = pl.DataFrame(schema=KLINE_SCHEMA)
+            return Fetched(reading.span, reading.start, reading.known, nothing, fallbacks, reading.delisted)
         rows = pl.concat([*frames, *healed]).sort("time")
-        return Fetched(reading.span, min(reading.start, rows["time"][0]), reading.end, rows, fallbacks)
+        start, last = min(reading.start, rows["time"][0]), rows["time"][-1]
+        if reading.delisted is not None and last >= reading.delisted:
+            # What was known of its end is known no more: there are klines after it.
+            return Fetched(reading.span, start, last + interval_delta(self._interval), rows, fallbacks)
+        return Fetched(reading.span, start, reading.known, rows, fallbacks, reading.delisted)
 
     def _holes(self, rows: pl.DataFrame, start: datetime, end: datetime) -> list[Source]:
         """What a file does not give of [start, end): outages, or klines that only REST has."""
@@ -170,6 +216,8 @@ class _Call:
         return {file: self._pool.submit(self._archive.read, currency, self._interval, file) for file in files}
 
     def _pages(self, currency: str, source: Source) -> Iterator[pl.DataFrame]:
+        if currency in self._forgotten:
+            return
         for page in self._exchange.klines(currency, self._interval, source.start, source.end):
             self._progress.advance("ingest", rows=page.height, note=currency)
             yield page

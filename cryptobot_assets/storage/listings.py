@@ -15,8 +15,17 @@ from itertools import pairwise
 import polars as pl
 
 from cryptobot_assets.domain.intervals import DAY, day_start, interval_delta
-from cryptobot_assets.domain.universe import Listing, Seen, keeps_to_one, kind_of_name, trading_runs
+from cryptobot_assets.domain.universe import (
+    FAR_FUTURE,
+    Listing,
+    Seen,
+    keeps_to_one,
+    kind_of_name,
+    listed_before,
+    trading_runs,
+)
 from cryptobot_assets.errors import BadKlines, ExchangeError, ExchangeUnreachable, RateLimited
+from cryptobot_assets.settings import EVERY, Settings
 from cryptobot_assets.storage.archive_index import ArchiveIndex
 from cryptobot_assets.storage.exchange import BEGINNING, PAGE_TRIES, Exchange, Symbol
 from cryptobot_assets.storage.store import LISTINGS, Store
@@ -48,6 +57,25 @@ def write_listings(store: Store, listings: Sequence[Listing]) -> None:
     """Store these listings instead of those there."""
     rows = pl.DataFrame([asdict(one) for one in listings], schema=LISTINGS.schema)
     store.replace(LISTINGS, rows, start=None, end=None)
+
+
+def pooled_currencies(settings: Settings, store: Store, before: datetime | None = None) -> tuple[str, ...]:
+    """Currencies that a pool holds and its models rank against each other, delisted ones included.
+
+    Of a universe of `all` they are those of the kinds that the settings choose, listed before an instant
+    where one is given: what is listed later has no row before it.
+    """
+    if settings.currencies != EVERY:
+        return settings.currencies
+    return listed_before(read_listings(store), before or FAR_FUTURE, settings.kinds)
+
+
+def left_out(settings: Settings, store: Store) -> frozenset[str]:
+    """Currencies of a universe of `all` that no pool holds: their kinds are not among those the settings choose."""
+    if settings.currencies != EVERY:
+        return frozenset()
+    rows = read_listings(store)
+    return frozenset(one.currency for one in rows) - {one.currency for one in rows if one.kind in settings.kinds}
 
 
 class ListingSource:

@@ -27,7 +27,7 @@ class FakeHistory:
         self.faults = faults
         self.asked: list[list[str]] = []
 
-    def fetch(self, spans: Iterable[Span], interval: str, progress: Progress) -> Iterator[Fetched]:
+    def fetch(self, spans: Iterable[Span], interval: str, progress: Progress, lives: object) -> Iterator[Fetched]:
         wanted = list(spans)
         self.asked.append([span.currency for span in wanted])
         for span in wanted:

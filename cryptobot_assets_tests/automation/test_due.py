@@ -84,6 +84,16 @@ def test_what_ended_before_the_days_looked_back_to_is_out_of_reach(partitions: P
     assert out_of_reach({}, partitions, NOON) == {}
 
 
+def test_nothing_is_due_of_days_on_which_a_currency_did_not_trade(partitions: Partitions):
+    listed, ended = datetime(2024, 2, 9, 5, tzinfo=UTC), datetime(2024, 2, 7, 5, tzinfo=UTC)
+    lives = {"ETHUSDT": (listed, None), "LTCUSDT": (ended - timedelta(days=9), ended)}
+    due = klines_due(CURRENCIES, set(), {}, partitions, NOON, lives=lives)
+    assert due == {"BTCUSDT": DAYS, "ETHUSDT": DAYS[-2:], "LTCUSDT": DAYS[:3]}
+    recorded = keys(DAYS[-2:], ["ETHUSDT"]) + keys(DAYS[:3], ["LTCUSDT"])
+    due = klines_due(CURRENCIES[1:], recorded, known(), partitions, NOON, lives=lives)
+    assert due == {"ETHUSDT": [], "LTCUSDT": []}
+
+
 READS_A_DAY_BEFORE = Link("klines", "indicators", days_before=1)
 READS_A_DAY_AFTER = Link("indicators", "predictions", days_after=1)
 

@@ -50,10 +50,12 @@ def test_a_week_s_training_is_of_the_pooled_market_and_of_those_with_models(plat
 @pytest.mark.parametrize(("market", "currencies", "ranked"), [("ALL", 5, True), ("ALL", 4, False), ("AUSDT", 5, False)])
 def test_what_ranks_currencies_is_trained_where_there_are_several(market: str, currencies: int, ranked: bool):
     names = ",".join(f"{letter}USDT" for letter in "ABCDE"[:currencies])
-    models = models_of(market, Settings.load(currencies=names))
+    models = models_of(market, Settings.load(currencies=names), names.split(","))
     assert ("relativeridge_model" in models) is ranked
     assert len(models) == len(ALGORITHMS) - (not ranked)
-    assert models_of("AUSDT", Settings.load(currencies=names, algorithms="relativeridge,ridge")) == ["ridge_model"]
+    assert models_of("AUSDT", Settings.load(currencies=names, algorithms="relativeridge,ridge"), names.split(",")) == [
+        "ridge_model"
+    ]
 
 
 def test_nothing_is_trained_without_history(platform: Platform) -> None:

@@ -227,6 +227,17 @@ def test_the_cross_section_of_chosen_currencies(lake: Lake, source: StoreFeature
     assert source.cross_section(DEFAULT_FEATURES, ("ETHUSDT",)).currencies == ("ETHUSDT",)
 
 
+def test_the_cross_section_is_of_the_universe_as_it_is_by_then(lake: Lake) -> None:
+    write(lake, BTC)
+    write(lake, ETH)
+    universe = ["ETHUSDT", "NEWUSDT"]
+    source = StoreFeatureSource(lake, interval="1h", universe=lambda: universe)
+    assert source.cross_section(DEFAULT_FEATURES).currencies == ("ETHUSDT",)
+    universe[:] = ["ELSEUSDT"]
+    other = StoreFeatureSource(lake, interval="1h", universe=lambda: universe)
+    assert other.cross_section(DEFAULT_FEATURES).currencies == ("BTCUSDT", "ETHUSDT")
+
+
 def test_nothing_stored_gives_no_cross_section(lake: Lake) -> None:
     with pytest.raises(ApiError) as refused:
         StoreFeatureSource(lake, interval="1h").cross_section(DEFAULT_FEATURES)

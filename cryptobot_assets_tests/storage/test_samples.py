@@ -76,7 +76,7 @@ def test_scoring_one_currency_ranks_it_among_all(store: Lake):
 def test_serving_reads_the_row_that_scoring_does(store: Lake):
     moment = hours_after(LONGEST_HOURS + 40)
     scored = SampleReader(store, "1h", NAMES).read(RELATIVE_FEATURES, ("BTCUSDT",), moment, moment + HOUR)
-    source = StoreFeatureSource(store, interval="1h", expected=NAMES, universe=NAMES)
+    source = StoreFeatureSource(store, interval="1h", expected=NAMES, universe=lambda: NAMES)
     assert np.array_equal(source.latest("BTCUSDT", RELATIVE_FEATURES, moment).x, scored.X[0])
     newest = source.latest("BTCUSDT", RELATIVE_FEATURES)
     assert newest.time == hours_after(HOURS - 1)

@@ -38,9 +38,10 @@ def make_universe(*, forgotten: Collection[str] = ("GONEUSDT",), without: Collec
     whole = make_series(24 * DAYS, start_ms=to_ms(FIRST), interval="1h")
     series = {name: _alive(whole, lives) for name, lives in LIVES.items() if name not in without}
     flat = np.ones(24 * DAYS)
-    series["PEGUSDT"] = Series(
-        time_ms=whole.time_ms, open=flat, high=flat + 0.001, low=flat - 0.001, close=flat, volume=flat
-    )
+    if "PEGUSDT" in series:
+        series["PEGUSDT"] = Series(
+            time_ms=whole.time_ms, open=flat, high=flat + 0.001, low=flat - 0.001, close=flat, volume=flat
+        )
     return Market(label="replay", interval="1h", series=series, forgotten=forgotten)
 
 
