@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import polars as pl
 
+from cryptobot_assets.domain.conformal import Bounds, Coverage, interval_coverage
 from cryptobot_assets.domain.evaluation import Evaluation, finite, report_row, skill_of, verdict_in_words
 from cryptobot_assets.domain.gap_grid import Kind
 from cryptobot_assets.domain.gaps import merge_gaps
@@ -45,10 +46,15 @@ def market_report(
 def report_of(evidence: Evidence, registry: Registry, settings: Settings) -> dict[str, Any]:
     """The same of evidence that was read already."""
     evaluations, rules = list(evidence.evaluations), evidence.rules
-    versions = {(one.algorithm, one.version): one for one in registry.versions(evidence.market)}
+    registered = registry.versions(evidence.market)
+    versions = {(one.algorithm, one.version): one for one in registered}
+    coverages = coverages_of(evidence, registered, settings)
     champion = registry.champion(evidence.market)
     return {
-        "models": [_model(one, rules.get(one.algorithm, ()), versions, settings) for one in evaluations],
+        "models": [
+            _model(one, rules.get(one.algorithm, ()), coverages.get(one.algorithm), versions, settings)
+            for one in evaluations
+        ],
         "control": _control(evaluations, settings),
         "skill": _skill(evaluations, settings),
         "champion": champion_part(champion) if champion else None,
@@ -59,6 +65,7 @@ def report_of(evidence: Evidence, registry: Registry, settings: Settings) -> dic
 def _model(
     evaluation: Evaluation,
     rules: Sequence[Result],
+    coverage: Coverage | None,
     versions: dict[tuple[str, str], RegisteredVersion],
     settings: Settings,
 ) -> dict[str, Any]:
@@ -70,7 +77,24 @@ def _model(
         trials=int(tags.get("trials", settings.trials)),
         folds=int(tags.get("folds", settings.folds)),
         rules=rules,
+        coverage=coverage,
     )
+
+
+def coverages_of(
+    evidence: Evidence, versions: Iterable[RegisteredVersion], settings: Settings
+) -> dict[str, Coverage | None]:
+    """By algorithm, how many outcomes fell inside the intervals that its versions give."""
+    bounds: dict[str, dict[str, Bounds]] = {}
+    for one in versions:
+        if one.interval_bounds is not None:
+            bounds.setdefault(one.algorithm, {})[one.version] = one.interval_bounds
+    return {
+        name: interval_coverage(
+            rows.drop_nulls("realised_return"), bounds.get(name, {}), settings.interval, seed=settings.seed
+        )
+        for name, rows in evidence.predictions.items()
+    }
 
 
 def _control(evaluations: list[Evaluation], settings: Settings) -> dict[str, Any]:

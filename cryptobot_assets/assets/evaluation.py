@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -69,7 +70,7 @@ def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         for one in evaluations:
             registry.log_evaluation(
                 newest[one.algorithm],
-                metrics=flat_metrics(one),
+                metrics=flat_metrics(one) | _covered(rows[one.algorithm]),
                 plots={"actual_against_predicted.png": pictures[one.algorithm]},
                 tables={"evaluation.json": rows[one.algorithm]},
                 pages={PAGE: page.text},
@@ -171,6 +172,11 @@ def flat_metrics(one: Evaluation) -> dict[str, float]:
         "oos_control_net": held.net if held else None,
     }
     return {name: value for name, value in figures.items() if value is not None}
+
+
+def _covered(row: Mapping[str, Any]) -> dict[str, float]:
+    realised = row["interval_coverage"]["realised"]
+    return {} if realised is None else {"oos_interval_coverage": realised}
 
 
 def score_table(evaluations: Sequence[Evaluation]) -> str:

@@ -17,13 +17,14 @@ from cryptobot_assets.assets.pictures import as_markdown, importance_picture, tr
 from cryptobot_assets.assets.second_look import second_look
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets, evenly
 from cryptobot_assets.checks.training import TrainingChecks, kept_results, training_check_specs
+from cryptobot_assets.domain.conformal import residual_bounds
 from cryptobot_assets.domain.intervals import day_start, parse_day
 from cryptobot_assets.domain.labels import HORIZON, HORIZON_HOURS, PREDICTION_DEFINITION
 from cryptobot_assets.domain.splits import walk_forward
 from cryptobot_assets.errors import LeakFound
 from cryptobot_assets.models.algorithms import ALGORITHMS, features_of, require_trainable
 from cryptobot_assets.models.base import Algorithm, Params, TrialRecord
-from cryptobot_assets.models.card import ModelCard, warmup
+from cryptobot_assets.models.card import HIGH, LOW, ModelCard, warmup
 from cryptobot_assets.models.preparation import TrainingRows, fit_prepared
 from cryptobot_assets.models.tuning import TuningResult, tune
 from cryptobot_assets.models.witness import Witness
@@ -41,7 +42,6 @@ GROUP = "training"
 CODE_VERSION = "2"
 WARMUP_ROWS = 8
 FIT_THREADS = 2
-RESIDUAL_LEVELS = (0.05, 0.95)
 
 
 def model_asset_name(algorithm: str) -> str:
@@ -244,7 +244,7 @@ def _card(
         features=final.features,
         horizon_hours=HORIZON_HOURS,
         prediction=PREDICTION_DEFINITION,
-        residual_quantiles={f"{level:g}": float(np.quantile(residuals, level)) for level in RESIDUAL_LEVELS},
+        residual_quantiles=dict(zip((LOW, HIGH), residual_bounds(residuals), strict=True)),
         **remembered,
     )
 

@@ -9,7 +9,7 @@ from cryptobot_assets.cli.console import print_table, say
 
 COLUMNS = [
     "algorithm", "ver.", "net value (90 %)", "gross", "IC (90 %)", "MSE vs zero", "prec. up", "base rate", "eff. n",
-    "trades", "replaced",
+    "in 90 %", "trades", "replaced",
 ]  # fmt: skip
 RULE_COLUMNS = ["rule", "net value (90 %)", "over control (90 %)", "turnover a day", "break-even a side", "invested"]
 
@@ -21,7 +21,7 @@ def print_leaderboard(
     costs = models[0]["pool_value"] if models else None
     rows = [_row(model) for model in models]
     if control.get("net") is not None:
-        rows.append(["control: holding", "", _number(control["net"]), _number(control["gross"]), *[""] * 7])
+        rows.append(["control: holding", "", _number(control["net"]), _number(control["gross"]), *[""] * 8])
     title = "Out of sample, best net value first"
     if costs:
         title += f"; net of {costs['fee_bps']:g} bps fee and {costs['slippage_bps']:g} bps slippage a side"
@@ -65,6 +65,7 @@ def _row(model: Mapping[str, Any]) -> list[str]:
         _number(classes["1"]["precision"]),
         _number(classes["base_rate"]),
         f"{classes['effective_n']:.0f}",
+        _number(model["interval_coverage"]["realised"]),
         f"{pool['trades']:,}",
         "n/a" if pool["seed"] is None else f"{pool['seed']:.3g}",
     ]

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from cryptobot_assets.domain.bootstrap import DRAWS
+from cryptobot_assets.domain.conformal import LEVEL, Coverage
 from cryptobot_assets.domain.metrics import Score, at_whole_hours, score
 from cryptobot_assets.domain.pool_value import (
     Control,
@@ -108,7 +109,13 @@ def skill_of(evaluations: Sequence[Evaluation], *, seed: int) -> Superiority:
 
 
 def report_row(
-    evaluation: Evaluation, costs: Costs, *, trials: int, folds: int, rules: Sequence[Result] = ()
+    evaluation: Evaluation,
+    costs: Costs,
+    *,
+    trials: int,
+    folds: int,
+    rules: Sequence[Result] = (),
+    coverage: Coverage | None = None,
 ) -> dict[str, Any]:
     """One entry of the report's `models`, plain JSON values; figures that do not exist are null."""
     row = evaluation.score
@@ -135,6 +142,7 @@ def report_row(
                 "effective_n": classes.effective_n,
                 "no_skill_precision": list(no_skill_precision(classes.base_rate, classes.effective_said_up)),
             },
+            "interval_coverage": _coverage(coverage),
             "pool_value": {
                 "seed": pool.seed if pool else None,
                 "gross": pool.gross if pool else None,
@@ -147,6 +155,12 @@ def report_row(
             },
         }
     )
+
+
+def _coverage(held: Coverage | None) -> dict[str, Any]:
+    if held is None:
+        return {"nominal": LEVEL, "realised": None, "ci": [None, None], "rows": 0}
+    return vars(held) | {"ci": list(held.ci) if held.ci else [None, None]}
 
 
 def finite(value: Any) -> Any:

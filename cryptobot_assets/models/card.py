@@ -22,6 +22,8 @@ from cryptobot_assets.models.base import FittedModel, ModelFile
 from cryptobot_assets.models.output import AS_IT_IS, Output
 
 CARD_FILE = "cryptobot.json"
+LOW, HIGH = "0.05", "0.95"
+"""Levels of the residual quantiles that bound the interval around a prediction."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cryptobot_assets.errors import NoModel, RegistryError
+from cryptobot_assets.models.card import HIGH, LOW
 from cryptobot_assets.models.loading import Scorer, load_scorer, warm_up
 from cryptobot_assets.serving.cache import ModelCache
 from cryptobot_assets.serving.lineup import Alias, Appointment, Lineup, ModelSource, ModelVersion
@@ -30,7 +31,6 @@ DOWNLOAD_RETRY_SECONDS = 10.0
 REFUSED_RETRY_SECONDS = 600.0
 """How long a version is left alone that could not be fetched, or that failed its warm-up."""
 
-LOW, HIGH = "0.05", "0.95"
 
 logger = logging.getLogger(__name__)
 

@@ -19,6 +19,9 @@ TUNED = "tuned_values"
 CARD_PAGE = "MODEL_CARD.md"
 """File of a run: the model card that is the version's description too."""
 
+INTERVAL_LOW, INTERVAL_HIGH = "interval_low", "interval_high"
+"""Tags of a version: what it adds to a prediction for the ends of its interval."""
+
 
 def market_model(market: str) -> str:
     """Registered model that holds a market's promoted versions and its aliases."""
@@ -100,6 +103,13 @@ class RegisteredVersion:
     def promotions(self) -> list[dict[str, Any]]:
         """Every promotion of this version, oldest first: alias, time (UTC, ISO), verdict, reasons."""
         return json.loads(self.tags.get("promotions", "[]"))
+
+    @property
+    def interval_bounds(self) -> tuple[float, float] | None:
+        """What it adds to a prediction for the ends of its interval; versions made before that was kept lack it."""
+        if not {INTERVAL_LOW, INTERVAL_HIGH} <= self.tags.keys():
+            return None
+        return float(self.tags[INTERVAL_LOW]), float(self.tags[INTERVAL_HIGH])
 
     @property
     def uri(self) -> str:

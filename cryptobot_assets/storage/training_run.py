@@ -13,10 +13,18 @@ import polars as pl
 
 from cryptobot_assets.domain.model_card import Facts, model_card
 from cryptobot_assets.models.base import FittedModel, TrialRecord
-from cryptobot_assets.models.card import ModelCard, write_model
+from cryptobot_assets.models.card import HIGH, LOW, ModelCard, write_model
 from cryptobot_assets.models.loading import load_scorer, warm_up
 from cryptobot_assets.storage import mlflow_client
-from cryptobot_assets.storage.registry_records import CARD_PAGE, TUNED, RegisteredVersion, Training, algorithm_model
+from cryptobot_assets.storage.registry_records import (
+    CARD_PAGE,
+    INTERVAL_HIGH,
+    INTERVAL_LOW,
+    TUNED,
+    RegisteredVersion,
+    Training,
+    algorithm_model,
+)
 
 if TYPE_CHECKING:
     from cryptobot_assets.storage.mlflow_client import mlflow
@@ -112,7 +120,7 @@ class TrainingRun:
                 algorithm_model(self.training.market, self.training.algorithm),
                 logged.artifact_location,
                 run_id=self.run_id,
-                tags={**self.training.identity(), "run_id": self.run_id, **self._effort()},
+                tags={**self.training.identity(), "run_id": self.run_id, **self._effort(), **_bounds(card)},
                 description=told,
                 model_id=logged.model_id,
             )
@@ -134,6 +142,11 @@ class TrainingRun:
 
     def _effort(self) -> dict[str, str]:
         return {name: str(value) for name, value in self.training.params.items() if name in EFFORT}
+
+
+def _bounds(card: ModelCard) -> dict[str, str]:
+    held = card.residual_quantiles
+    return {tag: repr(held[end]) for tag, end in ((INTERVAL_LOW, LOW), (INTERVAL_HIGH, HIGH)) if end in held}
 
 
 def trial_table(trials: Sequence[TrialRecord]) -> pl.DataFrame:

@@ -61,7 +61,7 @@ def test_a_report_row_has_every_field_of_the_report():
     row = report_row(made, COSTS, trials=5, folds=3)
     contract = {
         "market", "algorithm", "version", "cutoff", "trials", "folds", "mse", "mse_zero", "ic", "ic_ci",
-        "classification", "pool_value",
+        "classification", "pool_value", "interval_coverage",
     }  # fmt: skip
     assert contract <= set(row)
     assert set(row["classification"]) == {

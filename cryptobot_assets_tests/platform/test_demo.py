@@ -143,6 +143,8 @@ def test_the_figures_are_those_of_the_predictions(done: Done, algorithm: str) ->
     assert 0 < pool["net_ci"][0] < pool["net"] < pool["net_ci"][1] and pool["net"] < pool["gross"]
     assert (pool["fee_bps"], pool["slippage_bps"]) == (10, 2)
     assert pool["trades"] > 0 and pool["seed"] > 0
+    held = model["interval_coverage"]
+    assert held["ci"][0] <= held["realised"] <= held["ci"][1] and 0.5 < held["realised"] < 1
 
 
 def test_the_champion_is_one_of_the_models_and_serves(done: Done) -> None:
