@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -117,15 +118,34 @@ def _skill(evaluations: list[Evaluation], settings: Settings) -> dict[str, Any]:
 
 
 def judge_evaluations(
-    evaluations: Sequence[Evaluation], reigning: RegisteredVersion | None, *, skill: Superiority
+    evaluations: Sequence[Evaluation],
+    reigning: RegisteredVersion | None,
+    *,
+    skill: Superiority,
+    algorithm: str | None = None,
 ) -> tuple[Candidate, Verdict]:
-    """The best candidate of a market and the gate's verdict on it, beside the champion that reigns."""
+    """The best candidate of a market, or the named one, and the gate's verdict on it beside the reigning champion."""
     return judge_best(
         [one.candidate for one in evaluations],
+        algorithm=algorithm,
         reigning=reigning.algorithm if reigning and reigning.verdict == "passed" else None,
         skill=skill,
         control_net=next((one.control.net for one in evaluations if one.control), None),
     )
+
+
+def verdict_on(
+    version: RegisteredVersion,
+    evaluations: Sequence[Evaluation],
+    reigning: RegisteredVersion | None,
+    *,
+    skill: Superiority,
+) -> Verdict:
+    """What the gate says of one version; not passed where it is not the newest that scored rows."""
+    name = f"{version.algorithm} version {version.source_version}"
+    if not any((one.algorithm, one.version) == (version.algorithm, version.source_version) for one in evaluations):
+        return Verdict(False, (f"the gate has not judged {name}: it is not the newest version that scored rows",))
+    return judge_evaluations(evaluations, reigning, skill=skill, algorithm=version.algorithm)[1]
 
 
 def champion_part(champion: RegisteredVersion) -> dict[str, Any]:
@@ -136,6 +156,7 @@ def champion_part(champion: RegisteredVersion) -> dict[str, Any]:
         "version": champion.source_version,
         "registered": {"name": champion.name, "version": champion.version},
         "verdict": {"promote": champion.verdict == "passed", "reasons": champion.reasons},
+        **({"override": asdict(champion.override)} if champion.override else {}),
     }
 
 

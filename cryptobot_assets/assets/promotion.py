@@ -1,6 +1,7 @@
 """The champion: which version serves, by a verdict that carries its reasons."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import dagster as dg
 
@@ -12,9 +13,9 @@ from cryptobot_assets.domain.significance import Superiority
 from cryptobot_assets.errors import NoModel
 from cryptobot_assets.leaderboard import evaluate_market
 from cryptobot_assets.partitions import Partitions
-from cryptobot_assets.report import judge_evaluations
+from cryptobot_assets.report import judge_evaluations, verdict_on
 from cryptobot_assets.storage.registry import Registry
-from cryptobot_assets.storage.registry_records import RegisteredVersion
+from cryptobot_assets.storage.registry_records import Override, RegisteredVersion
 from cryptobot_assets.storage.store import Store
 
 GROUP = "promotion"
@@ -51,6 +52,7 @@ def promotion_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
                 "mlflow": registry_page(settings, champion),
                 "source": f"{champion.source_name} version {champion.source_version}",
                 "verdict": "passed" if verdict.promote else "unproven",
+                "override": champion.override.told if champion.override else "none: the gate decides",
                 "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in verdict.reasons)),
             }
         )
@@ -64,16 +66,53 @@ def crown(
     """Judge the best candidate and move the aliases; returns who reigns now and the verdict on the candidate.
 
     A candidate that passes reigns. One that does not reigns only where no passed champion does, so
-    that the platform serves, marked unproven. The challenger alias always names the candidate.
+    that the platform serves, marked unproven. The challenger alias always names the candidate. A
+    champion that a person made stays until that is undone, and the verdict says so.
     """
     reigning = registry.champion(market)
     best, verdict = judge_evaluations(evaluations, reigning, skill=skill)
     version = newest_version(registry, market, best)
     told = {"promote": verdict.promote, "reasons": verdict.reasons}
     registry.promote(version, alias="challenger", verdict=told)
+    if reigning is not None and reigning.override is not None:
+        return reigning, Verdict(verdict.promote, (*verdict.reasons, kept_by_hand(reigning, version)))
     if verdict.promote or reigning is None or reigning.verdict != "passed":
         return registry.promote(version, alias="champion", verdict=told), verdict
     return reigning, verdict
+
+
+def kept_by_hand(reigning: RegisteredVersion, candidate: RegisteredVersion) -> str:
+    """Why the gate does not decide, as a sentence."""
+    champion = f"{reigning.algorithm} version {reigning.source_version}"
+    same = (reigning.source_name, reigning.source_version) == (candidate.source_name, candidate.source_version)
+    rest = "" if same else f"; the gate's own candidate is {candidate.algorithm} version {candidate.version}"
+    return (
+        f"the alias stays on {champion}: {reigning.override.told}{rest} "
+        f"(undo with: cryptobot promote --market {reigning.market} --by-gate)"
+    )
+
+
+def override_gate(
+    registry: Registry,
+    version: RegisteredVersion,
+    evaluations: Sequence[Evaluation],
+    *,
+    skill: Superiority,
+    by: str,
+    reason: str,
+    now: datetime,
+) -> RegisteredVersion:
+    """Make a version champion because a person says so; what the gate says of it is recorded and stays its verdict."""
+    verdict = verdict_on(version, evaluations, registry.champion(version.market), skill=skill)
+    override = Override(
+        by=by,
+        time=now.isoformat(),
+        reason=reason,
+        gate="passed" if verdict.promote else "unproven",
+        gate_reasons=list(verdict.reasons),
+    )
+    told = {"promote": verdict.promote, "reasons": verdict.reasons}
+    return registry.promote(version, alias="champion", verdict=told, override=override)
 
 
 def newest_version(registry: Registry, market: str, candidate: Candidate) -> RegisteredVersion:

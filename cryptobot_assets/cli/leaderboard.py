@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cryptobot_assets.cli.console import print_table, say
+from cryptobot_assets.storage.registry_records import Override
 
 COLUMNS = [
     "algorithm", "ver.", "net value (90 %)", "gross", "IC (90 %)", "MSE vs zero", "prec. up", "base rate", "eff. n",
@@ -30,6 +31,8 @@ def print_leaderboard(
         verdict = champion["verdict"]
         word = "passed" if verdict["promote"] else "unproven"
         say(f"Champion: {champion['algorithm']} version {champion['version']} for {champion['market']} ({word})")
+        if champion.get("override"):
+            say(f"  ! {Override(**champion['override']).told}")
         for reason in verdict["reasons"]:
             say(f"  - {reason}")
         shown = next((model for model in models if model["algorithm"] == champion["algorithm"]), None)

@@ -146,6 +146,30 @@ def report(market: str, first: str | None, last: str | None, as_json: bool, html
 
 
 @cryptobot.command()
+@click.option("--market", default="ALL", show_default=True, help="A currency, or ALL for the pooled universe.")
+@click.option("--model", help="Registered model or algorithm, for example cryptobot-ALL-ridge or ridge.")
+@click.option("--version", help="Its version.")
+@click.option("--reason", help="Why, for those who come after; recorded with your name, the time and the gate's words.")
+@click.option("--by-gate", "--undo", "by_gate", is_flag=True, help="Give the decision back to the promotion gate.")
+def promote(market: str, model: str | None, version: str | None, reason: str | None, by_gate: bool) -> None:
+    """Decide which version serves, over the promotion gate, with a recorded reason; or undo that.
+
+    What the gate says stays the version's verdict: it is served as unproven unless it passed. Evaluations leave
+    the champion in place until the decision is given back.
+    """
+    from cryptobot_assets.cli.promote import run_by_gate, run_promote
+
+    if by_gate:
+        if model or version or reason:
+            raise UsageError("--by-gate takes no --model, --version or --reason: the gate decides")
+        run_by_gate(Settings.load(), market.upper())
+        return
+    if not (model and version and reason):
+        raise UsageError("say which version and why: --model, --version and --reason (or --by-gate to undo)")
+    run_promote(Settings.load(), market.upper(), model, version, reason)
+
+
+@cryptobot.command()
 @click.argument("query")
 @click.option("--format", "kind", type=click.Choice(["table", "csv", "parquet"]), default="table", show_default=True)
 @click.option("--out", type=PATH, help="Write to this file instead of stdout.")

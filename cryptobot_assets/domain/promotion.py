@@ -55,15 +55,21 @@ def _relative_error(candidate: Candidate) -> float:
 
 
 def judge_best(
-    candidates: list[Candidate], *, reigning: str | None, skill: Superiority, control_net: float | None
+    candidates: list[Candidate],
+    *,
+    reigning: str | None,
+    skill: Superiority,
+    control_net: float | None,
+    algorithm: str | None = None,
 ) -> tuple[Candidate, Verdict]:
-    """The best candidate of a market and the verdict on it.
+    """The best candidate of a market and the verdict on it; with `algorithm`, that one instead of the best.
 
     Args:
         reigning: algorithm of the champion that passed before, None where none did; it is no rival of its own
             newer version.
     """
-    best = best_candidate(candidates, skill.superior)
+    wanted = [one for one in candidates if algorithm in (None, one.algorithm)]
+    best = best_candidate(wanted, skill.superior)
     rival = next((one for one in candidates if one.algorithm == reigning and one is not best), None)
     return best, judge(best, rival, skill=skill, control_net=control_net)
 

@@ -14,6 +14,7 @@ from cryptobot_assets.page.facts import Making
 from cryptobot_assets.page.sections import Section, make_section
 from cryptobot_assets.page.tables import Table
 from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.registry_records import Override
 
 REPORT_PARTS = {
     "market", "interval", "currencies", "days", "source", "klines", "indicators", "models", "control", "skill",
@@ -129,7 +130,8 @@ def _serving(champion: Mapping[str, Any] | None) -> str:
     if champion is None:
         return "No champion serves yet."
     word = "passed the gate" if champion["verdict"]["promote"] else "unproven"
-    return f"{champion['algorithm']} version {champion['version']} serves ({word})."
+    by_hand = Override(**champion["override"]).told if champion.get("override") else ""
+    return f"{champion['algorithm']} version {champion['version']} serves ({word}). {by_hand}".strip()
 
 
 def _tiles(report: Mapping[str, Any], best: str) -> list[Tile]:

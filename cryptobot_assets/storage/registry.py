@@ -16,6 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -26,8 +27,10 @@ from cryptobot_assets.models.card import CARD_FILE
 from cryptobot_assets.storage import mlflow_client
 from cryptobot_assets.storage.registry_records import (
     CARD_PAGE,
+    OVERRIDE,
     STORE_VERSION,
     Alias,
+    Override,
     RegisteredVersion,
     Training,
     algorithm_model,
@@ -195,7 +198,14 @@ class Registry:
                 mlflow_client.describe_version(self.client, one, card)
             mlflow_client.log_files(self.client, version.run_id, plots={}, tables={}, pages={CARD_PAGE: card})
 
-    def promote(self, version: RegisteredVersion, *, alias: Alias, verdict: Mapping[str, Any]) -> RegisteredVersion:
+    def promote(
+        self,
+        version: RegisteredVersion,
+        *,
+        alias: Alias,
+        verdict: Mapping[str, Any],
+        override: Override | None = None,
+    ) -> RegisteredVersion:
         """Point an alias of `cryptobot-<market>` at a copy of an algorithm's version.
 
         The copy is made once and remembers its promotions; the same promotion again changes nothing.
@@ -203,25 +213,43 @@ class Registry:
         Args:
             version: a trained version, as `versions` gives them.
             alias: `champion` or `challenger`.
-            verdict: `{"promote": bool, "reasons": [sentence, ...]}`.
+            verdict: `{"promote": bool, "reasons": [sentence, ...]}`, what the gate says of it.
+            override: of a champion, the person's decision behind it; without one, an earlier one ends.
         """
         held = self.aliased(version.market, alias)
         copies = [copy for copy in self.promoted(version.market) if _is_copy(copy, version)]
         name, word, reasons = market_model(version.market), _word(verdict), list(verdict["reasons"])
-        if held and _is_copy(held, version) and (held.verdict, held.reasons) == (word, reasons):
+        ended = [
+            one
+            for one in (*copies, *([held] if held else []))
+            if alias == "champion" and one.override and not (override and _is_copy(one, version))
+        ]
+        same = held and _is_copy(held, version) and (held.verdict, held.reasons) == (word, reasons)
+        if same and override is None and not ended:
             return held
+        decided = {OVERRIDE: json.dumps(asdict(override))} if override else {}
         event = {"alias": alias, "time": datetime.now(UTC).isoformat(), "verdict": word, "reasons": reasons}
+        event |= {"by": override.by, "reason": override.reason} if override else {}
         tags = {
             "verdict": word,
             "reasons": json.dumps(reasons),
             "promotions": json.dumps([*(copies[-1].promotions if copies else []), event]),
+            **decided,
         }
         with self.plain_errors():
             number = copies[-1].version if copies else self._copy(version, name)
             for key, value in tags.items():
                 self.client.set_model_version_tag(name, number, key, value)
+            for number_ended in {one.version for one in ended}:
+                self.client.delete_model_version_tag(name, number_ended, OVERRIDE)
             self.client.set_registered_model_alias(name, alias, number)
             return mlflow_client.registered(self.client.get_model_version(name, number))
+
+    def end_override(self, version: RegisteredVersion) -> None:
+        """Give the decision on a promoted version back to the gate; it serves until the gate decides."""
+        if version.override is not None:
+            with self.plain_errors():
+                self.client.delete_model_version_tag(version.name, version.version, OVERRIDE)
 
     def _copy(self, version: RegisteredVersion, name: str) -> str:
         source = {"source_name": version.source_name, "source_version": version.source_version}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -15,6 +15,9 @@ STORE_VERSION = "store_version"
 
 TUNED = "tuned_values"
 """Tag of a run: the params that tuning chose, as JSON."""
+
+OVERRIDE = "override"
+"""Tag of a promoted version: the `Override` that made it champion, as JSON, while it holds."""
 
 CARD_PAGE = "MODEL_CARD.md"
 """File of a run: the model card that is the version's description too."""
@@ -59,6 +62,25 @@ class Training:
             "cutoff": self.cutoff.isoformat(),
             "fingerprint": self.fingerprint,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Override:
+    """A person's decision that a version shall serve, whatever the promotion gate says.
+
+    `time` is UTC, ISO. `gate` (`passed` or `unproven`) and `gate_reasons` are what the gate said then.
+    """
+
+    by: str
+    time: str
+    reason: str
+    gate: str
+    gate_reasons: Sequence[str]
+
+    @property
+    def told(self) -> str:
+        """As a sentence."""
+        return f"{self.by} made it champion on {self.time[:16].replace('T', ' ')} UTC, over the gate: {self.reason}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +132,12 @@ class RegisteredVersion:
         if not {INTERVAL_LOW, INTERVAL_HIGH} <= self.tags.keys():
             return None
         return float(self.tags[INTERVAL_LOW]), float(self.tags[INTERVAL_HIGH])
+
+    @property
+    def override(self) -> Override | None:
+        """Why a person had it serve, while that holds."""
+        held = self.tags.get(OVERRIDE)
+        return Override(**json.loads(held)) if held else None
 
     @property
     def uri(self) -> str:

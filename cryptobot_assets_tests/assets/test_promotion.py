@@ -147,6 +147,22 @@ def test_skill_comes_before_a_lower_error() -> None:
     assert registry.holders["champion"] == ("ridge", "1", "passed")
 
 
+def test_a_champion_that_a_person_made_stays_and_the_verdict_says_so() -> None:
+    registry = FakeRegistry().reign("lasso", promote=False)
+    held = registry.aliases["champion"]
+    override = {"by": "ann@desk", "time": "2025-01-02T03:04:05+00:00", "reason": "calmer", "gate": "unproven",
+                "gate_reasons": []}  # fmt: skip
+    registry.aliases["champion"] = replace(held, tags={**held.tags, "override": json.dumps(override)})
+    evaluations = [make_evaluation("lasso", BAD), make_evaluation("ridge", GOOD)]
+    champion, verdict = crown(registry, "ALL", evaluations, skill=SKILLED)
+    assert verdict.promote, "what the gate says is not hidden"
+    assert champion.algorithm == "lasso" and champion.verdict == "unproven"
+    assert registry.holders == {"champion": ("lasso", "1", "unproven"), "challenger": ("ridge", "1", "passed")}
+    told = verdict.reasons[-1]
+    assert "ann@desk made it champion on 2025-01-02 03:04 UTC, over the gate: calmer" in told
+    assert "ridge version 1" in told and "--by-gate" in told
+
+
 def test_the_same_again_changes_nothing() -> None:
     registry = FakeRegistry()
     evaluations = [make_evaluation("lasso", GOOD), make_evaluation("ridge", BETTER)]

@@ -15,6 +15,7 @@ OPTIONS = {
     "exchange": ("--port", "--replay", "--simulate", "--currencies", "--days", "--faults"),
     "backfill": ("--currencies", "--from", "--to"),
     "report": ("--market", "--from", "--to", "--json", "--html"),
+    "promote": ("--market", "--model", "--version", "--reason", "--by-gate", "--undo"),
     "sql": ("QUERY", "--format", "[table|csv|parquet]", "--out"),
     "copy": ("FROM_URL", "TO_URL"),
     "audit": ("--seed",),
