@@ -34,7 +34,14 @@ from cryptobot_assets.progress import Progress
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.listings import pooled_currencies
 from cryptobot_assets.storage.registry import Registry
-from cryptobot_assets.storage.registry_records import STORE_VERSION, RegisteredVersion, Training
+from cryptobot_assets.storage.registry_records import (
+    CURRENCIES,
+    DIGEST,
+    STORE_VERSION,
+    TRAINING_SETTINGS,
+    RegisteredVersion,
+    Training,
+)
 from cryptobot_assets.storage.samples import source_table
 from cryptobot_assets.storage.store import Store
 
@@ -42,6 +49,10 @@ GROUP = "training"
 CODE_VERSION = "2"
 WARMUP_ROWS = 8
 FIT_THREADS = 2
+DECISIVE = (
+    "interval", "seed", "trials", "folds", "train_days", "train_stride_minutes", "max_training_rows", "max_tuning_rows",
+)  # fmt: skip
+"""Settings on which a training's outcome depends."""
 
 
 def model_asset_name(algorithm: str) -> str:
@@ -91,7 +102,7 @@ def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.As
         currencies = pooled_currencies(settings, store, cutoff) if market == POOLED_MARKET else (market,)
         require_trainable(name, currencies)
         training_set = sets.read(store, currencies, market, cutoff)
-        training = describe(name, market, cutoff, training_set, settings, tags=_tags(context, training_set, settings))
+        training = describe(name, market, cutoff, training_set, settings, tags=_tags(context, settings))
         version = registry.find(market, name, cutoff, training.fingerprint)
         if version is not None:
             progress.advance("tune", steps=settings.trials, note=f"{name}, kept")
@@ -146,8 +157,18 @@ def describe(
         cutoff=cutoff,
         fingerprint=hashlib.sha256(decisive.encode()).hexdigest(),
         params=params,
-        tags=tags,
+        tags={**tags, **_recipe(settings, training_set)},
     )
+
+
+def _recipe(settings: Settings, training_set: TrainingSet) -> dict[str, str]:
+    """Tags by which the same training can be done again (see `retraining`)."""
+    return {
+        STORE_VERSION: training_set.store_version,
+        DIGEST: training_set.digest,
+        CURRENCIES: ",".join(training_set.currencies),
+        TRAINING_SETTINGS: json.dumps({name: getattr(settings, name) for name in DECISIVE}),
+    }
 
 
 def train(
@@ -258,11 +279,9 @@ def _registered(version: RegisteredVersion, settings: Settings) -> dict[str, str
     }
 
 
-def _tags(context: dg.AssetExecutionContext, training_set: TrainingSet, settings: Settings) -> dict[str, str]:
+def _tags(context: dg.AssetExecutionContext, settings: Settings) -> dict[str, str]:
     return {
         "git_commit": git_commit(),
-        STORE_VERSION: training_set.store_version,
-        "training_set_digest": training_set.digest,
         "dagster_run_id": context.run_id,
         "asset_key": context.asset_key.to_user_string(),
         "partition": str(context.partition_key),

@@ -33,6 +33,7 @@ class TrainingSet:
         dropped: rows in the range that lack a feature.
         store_version: table and version read; the same version gives the same rows again.
         digest: SHA-256 of features and labels.
+        currencies: whose rows were asked for.
     """
 
     samples: Samples
@@ -40,6 +41,7 @@ class TrainingSet:
     dropped: int
     store_version: str
     digest: str
+    currencies: tuple[str, ...]
 
     @property
     def rows(self) -> TrainingRows:
@@ -100,7 +102,7 @@ class TrainingSets:
         samples = samples.take(np.isfinite(samples.y))
         target = less_the_market(samples) if is_relative(self._features) else samples.y
         read = f"{source_table(self._features).name}@{version}"
-        return TrainingSet(samples, target, samples.dropped, read, _digest(samples))
+        return TrainingSet(samples, target, samples.dropped, read, _digest(samples), tuple(currencies))
 
 
 def _digest(samples: Samples) -> str:

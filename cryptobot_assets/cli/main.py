@@ -194,6 +194,20 @@ def audit(seed: int) -> None:
 
 
 @cryptobot.command()
+@click.argument("name")
+@click.argument("version")
+def retrain(name: str, version: str) -> None:
+    """Train VERSION of the registered model NAME again from its tags alone, and compare every prediction.
+
+    The store is read as it was then. Exits with 1 when a prediction differs by a bit, or when the rows
+    cannot be had any more. Nothing is registered.
+    """
+    from cryptobot_assets.cli.retrain import run_retrain
+
+    run_retrain(Settings.load(), name, version)
+
+
+@cryptobot.command()
 @click.argument("from_url")
 @click.argument("to_url")
 def copy(from_url: str, to_url: str) -> None:

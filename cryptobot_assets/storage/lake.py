@@ -41,6 +41,7 @@ class Lake:
         self._url = url.rstrip("/")
         self._options = dict(options) if options else None
         self._opened: dict[str, DeltaTable] = {}
+        self._pinned: dict[str, DeltaTable] = {}
 
     def read(
         self,
@@ -128,6 +129,17 @@ class Lake:
         delta = self._existing(table)
         return NO_VERSION if delta is None else str(delta.version())
 
+    def as_of(self, table: Table, version: str) -> Lake:
+        """See `Store.as_of`: Delta's time travel."""
+        past = Lake(self._url, self._options)
+        try:
+            past._pinned[table.name] = self._at(table, int(version))
+        except (DeltaError, OSError, ValueError) as error:
+            raise StoreError(
+                f"version {version} of {table.name} at {self._url} cannot be read any more: {told(error)}"
+            ) from error
+        return past
+
     def query(self, statement: str) -> pl.DataFrame:
         """See `Store.query`."""
         return sql.select(statement, self._source)
@@ -160,10 +172,13 @@ class Lake:
     def _holds(self, table: Table, version: int) -> bool:
         """Whether a version can still be read: one lost before logs were kept must not stop the upkeep."""
         try:
-            DeltaTable(f"{self._url}/{table.name}", version=version, storage_options=self._options)
+            self._at(table, version)
         except DeltaError:
             return False
         return True
+
+    def _at(self, table: Table, version: int) -> DeltaTable:
+        return DeltaTable(f"{self._url}/{table.name}", version=version, storage_options=self._options)
 
     def _require_room(self, rows: pl.DataFrame) -> None:
         """Refuse before the disk is full: Delta's writer, failing half way, litters stderr with a panic of its own."""
@@ -185,6 +200,8 @@ class Lake:
         return sql.empty(table) if delta is None else delta.to_pyarrow_dataset()
 
     def _existing(self, table: Table) -> DeltaTable | None:
+        if table.name in self._pinned:
+            return self._pinned[table.name]
         opened = self._opened.get(table.name)
         try:
             if opened is not None:
@@ -227,7 +244,7 @@ class Lake:
         """The table at a version: Delta refuses a write made of it when another has come in between."""
         delta = self._ensure(table)
         if version != NO_VERSION:
-            return DeltaTable(f"{self._url}/{table.name}", version=int(version), storage_options=self._options)
+            return self._at(table, int(version))
         if delta.file_uris():
             raise Overtaken(f"table {table.name}: somebody else wrote its first rows; run it again")
         return delta

@@ -101,6 +101,10 @@ class PostgresStore:
                 return NO_VERSION
             raise self._failure(error) from error
 
+    def as_of(self, table: Table, version: str) -> PostgresStore:
+        """See `Store.as_of`: rows are replaced for good here."""
+        return self
+
     def query(self, statement: str) -> pl.DataFrame:
         """See `Store.query`. All tables are read as of one instant."""
         try:

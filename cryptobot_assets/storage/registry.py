@@ -22,7 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from cryptobot_assets.errors import RegistryError
+from cryptobot_assets.errors import NoModel, RegistryError
 from cryptobot_assets.models.card import CARD_FILE
 from cryptobot_assets.storage import mlflow_client
 from cryptobot_assets.storage.registry_records import (
@@ -110,6 +110,20 @@ class Registry:
     def promoted(self, market: str) -> list[RegisteredVersion]:
         """Versions of `cryptobot-<market>`: whatever ever held one of its aliases."""
         return self._search(f"name = '{market_model(market)}'")
+
+    def version(self, name: str, number: str) -> RegisteredVersion:
+        """One version of a registered model; raises `NoModel` when there is none of that number."""
+        known = self._search(f"name = '{name}'")
+        found = next((one for one in known if one.version == number), None)
+        if found is None:
+            numbers = ", ".join(one.version for one in known) or "none"
+            raise NoModel(f"{name} has no version {number}; it has: {numbers}")
+        return found
+
+    def run_tags(self, version: RegisteredVersion) -> dict[str, str]:
+        """Tags of the run that trained a version: the rows it read, the code and the settings it ran with."""
+        with self.plain_errors():
+            return dict(self.client.get_run(version.run_id).data.tags)
 
     def trained_on(self) -> dict[str, frozenset[str]]:
         """Versions of each of the store's tables that some registered version was trained on."""

@@ -25,6 +25,9 @@ CARD_PAGE = "MODEL_CARD.md"
 INTERVAL_LOW, INTERVAL_HIGH = "interval_low", "interval_high"
 """Tags of a version: what it adds to a prediction for the ends of its interval."""
 
+CURRENCIES, TRAINING_SETTINGS, DIGEST = "currencies", "training_settings", "training_set_digest"
+"""Tags of a training, by which it can be done again: currencies as a comma list, settings as JSON, SHA-256 of rows."""
+
 
 def market_model(market: str) -> str:
     """Registered model that holds a market's promoted versions and its aliases."""

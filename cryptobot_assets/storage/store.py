@@ -185,6 +185,13 @@ class Store(Protocol):
     def version(self, table: Table) -> str:
         """Identity of the table's present content, to record beside what was made from it."""
 
+    def as_of(self, table: Table, version: str) -> Store:
+        """The store to read a table from as it was at a version; as it is now, where old versions are not kept.
+
+        Raises:
+            StoreError: that version was kept once and is gone.
+        """
+
     def query(self, statement: str) -> pl.DataFrame:
         """The answer to one read-only SQL statement (DuckDB's dialect) over the tables."""
 

@@ -17,6 +17,7 @@ OPTIONS = {
     "report": ("--market", "--from", "--to", "--json", "--html"),
     "promote": ("--market", "--model", "--version", "--reason", "--by-gate", "--undo"),
     "sql": ("QUERY", "--format", "[table|csv|parquet]", "--out"),
+    "retrain": ("NAME", "VERSION"),
     "copy": ("FROM_URL", "TO_URL"),
     "audit": ("--seed",),
     "alert": ("TEXT",),
