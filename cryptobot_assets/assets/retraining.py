@@ -20,6 +20,7 @@ import numpy as np
 
 from cryptobot_assets.assets.training import describe, git_commit, train
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets
+from cryptobot_assets.checks.training import TrainingChecks
 from cryptobot_assets.errors import NoModel, StoreError
 from cryptobot_assets.models.algorithms import features_of
 from cryptobot_assets.models.base import FittedModel, TrialRecord
@@ -70,17 +71,19 @@ def retrain(
     Raises:
         NoModel: the version does not tell what it was trained on.
         StoreError: its rows cannot be read any more.
+        LeakFound: its fits are handed what they should not know.
     """
     tags = registry.run_tags(version)
     missing = [name for name in (STORE_VERSION, DIGEST, CURRENCIES, TRAINING_SETTINGS) if name not in tags]
     if missing:
         raise NoModel(f"{version.uri} does not tell its {', '.join(missing)}: train it again to have it reproducible")
-    then = settings.model_copy(update=json.loads(tags[TRAINING_SETTINGS]))
+    then = settings.model_copy(update={"second_look_rows": 0, **json.loads(tags[TRAINING_SETTINGS])})
     rows = _rows_of_then(version, tags, store, then)
     training = describe(version.algorithm, version.market, version.cutoff, rows, then, tags={})
     with tempfile.TemporaryDirectory(prefix="cryptobot-retrain-") as folder:
         rehearsal = Rehearsal(version, Path(folder, "again"))
-        train(training, rows, then, rehearsal, progress)
+        checks = TrainingChecks(rows.samples, then.interval, version.cutoff)
+        train(training, rows, then, rehearsal, progress, checks)
         again = load_scorer(rehearsal.folder).predict(rows.samples.X)
         registered = load_scorer(registry.download(version, Path(folder, "registered"))).predict(rows.samples.X)
     return Retrained(

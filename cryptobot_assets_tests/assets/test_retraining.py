@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,9 +21,8 @@ from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import CURRENCIES, STORE_VERSION, RegisteredVersion
-from cryptobot_assets.storage.store import INDICATORS
-from cryptobot_assets_tests.contracts.store_contract import make_rows
-from cryptobot_assets_tests.factories import START, hours_after, make_closes
+from cryptobot_assets.storage.store import INDICATORS, KLINES
+from cryptobot_assets_tests.factories import START, make_klines
 
 NAMES = ("ADAUSDT", "BTCUSDT")
 DAYS, MORE = 62, 8
@@ -46,25 +44,29 @@ class Place:
     def version(self, algorithm: str) -> RegisteredVersion:
         return self.registry.version(f"cryptobot-ALL-{algorithm}", "1")
 
-    def retrain(self, algorithm: str, store: Lake | None = None) -> Retrained:
+    def retrain(self, algorithm: str) -> Retrained:
         """By someone whose own settings are others."""
         settings = Settings.load(home=self.home, seed=99, trials=1, train_days=20, interval="1m")
-        return retrain(self.version(algorithm), store or self.store, self.registry, settings, Silent())
+        return retrain(self.version(algorithm), self.store, self.registry, settings, Silent())
+
+
+def make_market(days: int) -> pl.DataFrame:
+    return pl.concat([make_klines(days * 24, currency=name, seed=n) for n, name in enumerate(NAMES)])
 
 
 def make_indicators(days: int) -> pl.DataFrame:
-    closes = pl.concat([make_closes(days * 24, currency=name, seed=n) for n, name in enumerate(NAMES)])
-    return indicator_frame(closes, "1h", START, START + days * DAY)
+    return indicator_frame(make_market(days), "1h", START, START + days * DAY)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     home = tmp_path_factory.mktemp("home")
     place = Place(home, Registry(f"sqlite:///{home}/mlflow.db", home / "mlflow"))
     settings = Settings.load(
         home=home, interval="1h", currencies=",".join(NAMES), start_day=START.date(), trials=2, folds=2, seed=3,
-        max_training_rows=1_000, max_tuning_rows=1_000,
+        max_training_rows=1_000, max_tuning_rows=1_000, second_look_rows=0,
     )  # fmt: skip
+    place.store.replace(KLINES, make_market(DAYS), start=None, end=None)
     place.store.replace(INDICATORS, make_indicators(DAYS), start=None, end=None)
     with dg.DagsterInstance.ephemeral() as instance:
         dg.materialize(
@@ -76,7 +78,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         )
     change(place.store)
     place.store.maintain(INDICATORS, history=timedelta(0), keep=place.registry.trained_on()["indicators"])
-    yield place
+    return place
 
 
 def change(store: Lake) -> None:
@@ -115,11 +117,9 @@ def test_a_store_without_old_versions_is_told_by_the_digest(place: Place, monkey
         place.retrain("ridge")
 
 
-def test_a_version_that_is_gone_is_told(place: Place, tmp_path: Path) -> None:
-    empty = Lake(str(tmp_path / "lake"))
-    empty.replace(INDICATORS, make_rows(INDICATORS), start=None, end=hours_after(48))
-    with pytest.raises(StoreError, match=r"version \d+ of indicators at .*/lake cannot be read any more") as refusal:
-        place.retrain("ridge", empty)
+def test_a_version_of_the_store_that_is_gone_is_told(place: Place) -> None:
+    with pytest.raises(StoreError, match=r"version 99 of indicators at .*/lake cannot be read any more") as refusal:
+        place.store.as_of(INDICATORS, "99")
     assert "\n" not in str(refusal.value)
 
 

@@ -320,6 +320,15 @@ class StoreContract:
         assert store.version(KLINES) == type(self).opener(address).version(KLINES) == seen[-1]
         assert store.version(INDICATORS) == type(self).opener(f"{address}").version(INDICATORS)
 
+    def test_a_table_is_read_as_of_a_version_or_as_it_is(self, store: Store):
+        versions = []
+        for price in (1.0, 2.0):
+            store.replace(KLINES, priced(price), start=START, end=END)
+            versions.append(store.version(KLINES))
+        closes = [store.as_of(KLINES, version).read(KLINES)["close"].unique().to_list() for version in versions]
+        assert closes in ([[1.0], [2.0]], [[2.0], [2.0]])
+        assert store.read(KLINES)["close"].unique().to_list() == [2.0]
+
     def test_a_store_opened_before_sees_what_another_writes(self, store: Store, address: str):
         other = type(self).opener(address)
         assert other.read(KLINES).is_empty()
