@@ -2,7 +2,7 @@
 
 A candidate passes when its predictions differ from row to row, its out-of-sample mean squared error
 is below that of predicting zero, its skill is more than the best of all algorithms of the market
-would show by luck at 5 %, and, where a champion reigns, its error is below the champion's on the same
+would show by luck at 2 %, and, where a champion reigns, its error is below the champion's on the same
 rows. The verdict always carries every reason, with the figures.
 """
 

@@ -29,7 +29,8 @@ BLOCK_HOURS = 48
 FEWEST_HOURS = 8 * BLOCK_HOURS
 """Fewer hours than eight blocks tell nothing that a bootstrap could find."""
 
-SIZE = 0.05
+SIZE = 0.02
+"""Of this many markets without truth an algorithm is called superior: the gate may pass 5 of 100, chance included."""
 CSCV_BLOCKS = 10
 FEWEST_DAYS = 2 * CSCV_BLOCKS
 
@@ -42,7 +43,7 @@ class Superiority:
         hours: common hours that were compared.
         p_value: chance of so good a best algorithm where none has skill (SPA, consistent); None
             with fewer than `FEWEST_HOURS` hours.
-        superior: algorithms with skill at 5 %, all comparisons together.
+        superior: algorithms with skill at 2 %, all comparisons together.
     """
 
     hours: int

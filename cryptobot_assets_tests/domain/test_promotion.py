@@ -12,7 +12,7 @@ from cryptobot_assets.domain.significance import FEWEST_HOURS, Superiority
 SKILLED = Superiority(1000, 0.001, ("ridge",))
 LUCKY = Superiority(1000, 0.4, ())
 LUCK_TOLD = (
-    "the skill of ridge is more than luck at 5%, with every algorithm counted (best of all: p = 0.001 over 1,000 hours)"
+    "the skill of ridge is more than luck at 2%, with every algorithm counted (best of all: p = 0.001 over 1,000 hours)"
 )
 
 
@@ -59,7 +59,7 @@ def test_a_lower_error_by_luck_fails():
     verdict = judge(make_candidate(), None, skill=LUCKY, control_net=None)
     assert not verdict.promote
     assert verdict.reasons[0] == (
-        "the skill of ridge is no more than luck at 5%, with every algorithm counted "
+        "the skill of ridge is no more than luck at 2%, with every algorithm counted "
         "(best of all: p = 0.400 over 1,000 hours)"
     )
 

@@ -153,7 +153,8 @@ def test_the_champion_is_one_of_the_models_and_serves(done: Done) -> None:
     assert champion["market"] == "ALL" and done.models[champion["algorithm"]]["version"] == champion["version"]
     assert champion["verdict"]["reasons"]
     better = done.models[champion["algorithm"]]
-    assert champion["verdict"]["promote"] == (better["mse"] < better["mse_zero"])
+    skilled = champion["algorithm"] in done.report["skill"]["superior"]
+    assert champion["verdict"]["promote"] == (skilled and better["mse"] < better["mse_zero"])
     assert model["verdict"] == ("passed" if champion["verdict"]["promote"] else "unproven")
     assert (model["algorithm"], model["version"]) == (champion["algorithm"], champion["version"])
     assert (model["name"], model["market"]) == (f"cryptobot-ALL-{champion['algorithm']}", "ALL")
