@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
@@ -17,8 +18,10 @@ from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.domain.pool_value import holding_one
 from cryptobot_assets.domain.portfolio import Result
 from cryptobot_assets.domain.promotion import Candidate, Verdict, judge_best
-from cryptobot_assets.domain.significance import Superiority
+from cryptobot_assets.domain.significance import SIZE, Superiority
+from cryptobot_assets.domain.trial_days import Overfitting, as_json
 from cryptobot_assets.leaderboard import Evidence, costs_of, read_evidence
+from cryptobot_assets.overfitting import overfitting_of
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.gap_records import read_gaps
 from cryptobot_assets.storage.registry import Registry
@@ -51,15 +54,26 @@ def report_of(evidence: Evidence, registry: Registry, settings: Settings) -> dic
     versions = {(one.algorithm, one.version): one for one in registered}
     coverages = coverages_of(evidence, registered, settings)
     champion = registry.champion(evidence.market)
+    tried = overfitting_of(registry, settings, evidence.market, evaluations)
     return {
         "models": [
-            _model(one, rules.get(one.algorithm, ()), coverages.get(one.algorithm), versions, settings)
+            _model(
+                one,
+                rules.get(one.algorithm, ()),
+                coverages.get(one.algorithm),
+                versions,
+                settings,
+                tried.get(one.algorithm),
+            )
             for one in evaluations
         ],
         "control": _control(evaluations, settings),
         "skill": _skill(evaluations, settings),
         "champion": champion_part(champion) if champion else None,
-        "words": verdict_in_words(evaluations) if evaluations else ["No out-of-sample row in this range yet."],
+        "words": [
+            *(verdict_in_words(evaluations) if evaluations else ["No out-of-sample row in this range yet."]),
+            *_tried_in_words(tried),
+        ],
     }
 
 
@@ -69,10 +83,11 @@ def _model(
     coverage: Coverage | None,
     versions: dict[tuple[str, str], RegisteredVersion],
     settings: Settings,
+    tried: Overfitting | None,
 ) -> dict[str, Any]:
     held = versions.get((evaluation.algorithm, evaluation.version))
     tags = held.tags if held else {}
-    return report_row(
+    row = report_row(
         evaluation,
         costs_of(settings),
         trials=int(tags.get("trials", settings.trials)),
@@ -80,6 +95,7 @@ def _model(
         rules=rules,
         coverage=coverage,
     )
+    return {**row, "overfitting": as_json(tried)} if tried else row
 
 
 def coverages_of(
@@ -123,14 +139,20 @@ def judge_evaluations(
     *,
     skill: Superiority,
     algorithm: str | None = None,
+    tried: Mapping[str, Overfitting] = MappingProxyType({}),
 ) -> tuple[Candidate, Verdict]:
-    """The best candidate of a market, or the named one, and the gate's verdict on it beside the reigning champion."""
+    """The best candidate of a market, or the named one, and the gate's verdict on it beside the reigning champion.
+
+    Args:
+        tried: by algorithm, what the number of tuning trials leaves of its record; quoted, not judged.
+    """
     return judge_best(
         [one.candidate for one in evaluations],
         algorithm=algorithm,
         reigning=reigning.algorithm if reigning and reigning.verdict == "passed" else None,
         skill=skill,
         control_net=next((one.control.net for one in evaluations if one.control), None),
+        context={name: [found.told(name)] for name, found in tried.items()},
     )
 
 
@@ -146,6 +168,20 @@ def verdict_on(
     if not any((one.algorithm, one.version) == (version.algorithm, version.source_version) for one in evaluations):
         return Verdict(False, (f"the gate has not judged {name}: it is not the newest version that scored rows",))
     return judge_evaluations(evaluations, reigning, skill=skill, algorithm=version.algorithm)[1]
+
+
+def _tried_in_words(tried: Mapping[str, Overfitting]) -> list[str]:
+    """How many trials there were, and whose skill is more than the luckiest of them would show."""
+    if not tried:
+        return []
+    one = next(iter(tried.values()))
+    clear = [name for name, found in tried.items() if found.deflated_sharpe > 1 - SIZE]
+    said = f"is clearly above that for {', '.join(clear)}" if clear else "is clearly above that for no model"
+    chance = "" if one.pbo is None else f" Choosing among them overfits with probability {one.pbo:.2f}."
+    return [
+        f"The luckiest of {one.trials:,} tuning trials without skill would show a Sharpe ratio of daily skill of "
+        f"{one.lucky_sharpe:.2f}; out of sample it {said} (deflated Sharpe ratio).{chance}"
+    ]
 
 
 def champion_part(champion: RegisteredVersion) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The champion: which version serves, by a verdict that carries its reasons."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 import dagster as dg
 
@@ -10,8 +11,10 @@ from cryptobot_assets.assets.links import registry_page
 from cryptobot_assets.domain.evaluation import Evaluation, skill_of
 from cryptobot_assets.domain.promotion import Candidate, Verdict
 from cryptobot_assets.domain.significance import Superiority
+from cryptobot_assets.domain.trial_days import Overfitting, as_json
 from cryptobot_assets.errors import NoModel
 from cryptobot_assets.leaderboard import evaluate_market
+from cryptobot_assets.overfitting import overfitting_of
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.report import judge_evaluations, verdict_on
 from cryptobot_assets.storage.registry import Registry
@@ -43,7 +46,10 @@ def promotion_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult:
         market = context.partition_key
         evaluations = require_evaluations(evaluate_market(store, settings, market, draws=0), market)
-        champion, verdict = crown(registry, market, evaluations, skill=skill_of(evaluations, seed=settings.seed))
+        tried = overfitting_of(registry, settings, market, evaluations)
+        skill = skill_of(evaluations, seed=settings.seed)
+        champion, verdict = crown(registry, market, evaluations, skill=skill, tried=tried)
+        found = tried.get(champion.algorithm)
         return dg.MaterializeResult(
             metadata={
                 "algorithm": champion.algorithm,
@@ -51,6 +57,7 @@ def promotion_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
                 "version": champion.version,
                 "mlflow": registry_page(settings, champion),
                 "source": f"{champion.source_name} version {champion.source_version}",
+                **(as_json(found) if found else {}),
                 "verdict": "passed" if verdict.promote else "unproven",
                 "override": champion.override.told if champion.override else "none: the gate decides",
                 "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in verdict.reasons)),
@@ -61,16 +68,25 @@ def promotion_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
 
 
 def crown(
-    registry: Registry, market: str, evaluations: Sequence[Evaluation], *, skill: Superiority
+    registry: Registry,
+    market: str,
+    evaluations: Sequence[Evaluation],
+    *,
+    skill: Superiority,
+    tried: Mapping[str, Overfitting] = MappingProxyType({}),
 ) -> tuple[RegisteredVersion, Verdict]:
     """Judge the best candidate and move the aliases; returns who reigns now and the verdict on the candidate.
 
     A candidate that passes reigns. One that does not reigns only where no passed champion does, so
     that the platform serves, marked unproven. The challenger alias always names the candidate. A
     champion that a person made stays until that is undone, and the verdict says so.
+
+    Args:
+        skill: the test over every algorithm.
+        tried: by algorithm, what the number of tuning trials leaves of its record; quoted, not judged.
     """
     reigning = registry.champion(market)
-    best, verdict = judge_evaluations(evaluations, reigning, skill=skill)
+    best, verdict = judge_evaluations(evaluations, reigning, skill=skill, tried=tried)
     version = newest_version(registry, market, best)
     told = {"promote": verdict.promote, "reasons": verdict.reasons}
     registry.promote(version, alias="challenger", verdict=told)

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+import polars as pl
 
 from cryptobot_assets.assets.links import registry_page
 from cryptobot_assets.assets.listings import listing_deps
@@ -21,6 +22,7 @@ from cryptobot_assets.domain.conformal import residual_bounds
 from cryptobot_assets.domain.intervals import day_start, parse_day
 from cryptobot_assets.domain.labels import HORIZON, HORIZON_HOURS, PREDICTION_DEFINITION
 from cryptobot_assets.domain.splits import walk_forward
+from cryptobot_assets.domain.trial_days import trial_days
 from cryptobot_assets.errors import LeakFound
 from cryptobot_assets.models.algorithms import ALGORITHMS, features_of, require_trainable
 from cryptobot_assets.models.base import Algorithm, Params, TrialRecord
@@ -44,6 +46,7 @@ from cryptobot_assets.storage.registry_records import (
 )
 from cryptobot_assets.storage.samples import source_table
 from cryptobot_assets.storage.store import Store
+from cryptobot_assets.storage.trial_history import TRIAL_DAYS
 
 GROUP = "training"
 CODE_VERSION = "2"
@@ -215,7 +218,10 @@ def train(
                 **again,
             },
             plots=pictures,
-            tables={"importance.json": importance},
+            tables={
+                "importance.json": importance,
+                TRIAL_DAYS: days_of(tuned, rows.take(np.concatenate([test for _, test in folds])), settings.interval),
+            },
         )
     return {
         **_registered(version, settings),
@@ -242,6 +248,12 @@ def out_of_fold_residuals(
         fitted = fit_prepared(algorithm, rows.take(train_rows), params=params, seed=seed)
         parts.append(realised[test_rows] - fitted.predict(rows.X[test_rows]))
     return np.concatenate(parts)
+
+
+def days_of(tuned: TuningResult, tested: TrainingRows, interval: str) -> pl.DataFrame:
+    """The daily skill of every finished trial on the rows that tested the folds, in the folds' order."""
+    predicted = [one.predicted for one in tuned.trials if one.predicted is not None]
+    return trial_days(tested.currency, tested.time, tested.target, predicted, interval)
 
 
 def pictures_of(training: Training, tuned: TuningResult, importance: dict[str, float]) -> dict[str, bytes]:

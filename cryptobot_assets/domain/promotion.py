@@ -9,8 +9,9 @@ rows. The verdict always carries every reason, with the figures.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from cryptobot_assets.domain.significance import FEWEST_HOURS, SIZE, Superiority
 
@@ -61,21 +62,29 @@ def judge_best(
     skill: Superiority,
     control_net: float | None,
     algorithm: str | None = None,
+    context: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> tuple[Candidate, Verdict]:
     """The best candidate of a market and the verdict on it; with `algorithm`, that one instead of the best.
 
     Args:
         reigning: algorithm of the champion that passed before, None where none did; it is no rival of its own
             newer version.
+        context: by algorithm, sentences to quote of it that are not judged.
     """
     wanted = [one for one in candidates if algorithm in (None, one.algorithm)]
     best = best_candidate(wanted, skill.superior)
     rival = next((one for one in candidates if one.algorithm == reigning and one is not best), None)
-    return best, judge(best, rival, skill=skill, control_net=control_net)
+    quoted = context.get(best.algorithm, ())
+    return best, judge(best, rival, skill=skill, control_net=control_net, context=quoted)
 
 
 def judge(
-    candidate: Candidate, champion: Candidate | None, *, skill: Superiority, control_net: float | None
+    candidate: Candidate,
+    champion: Candidate | None,
+    *,
+    skill: Superiority,
+    control_net: float | None,
+    context: Sequence[str] = (),
 ) -> Verdict:
     """Judge one candidate against predicting zero, luck and the reigning champion.
 
@@ -84,6 +93,7 @@ def judge(
         champion: the reigning one's record on the same rows, None when there is none or when
             the candidate is its newer version.
         control_net: net value of simply holding, quoted in the reasons, not judged.
+        context: further sentences to quote, not judged either.
     """
     checks = [_against_zero(candidate), _against_luck(candidate, skill)]
     if candidate.rows and candidate.ic is None:
@@ -93,7 +103,7 @@ def judge(
         checks.append(_against_champion(candidate, champion))
     failed = [reason for passed, reason in checks if not passed]
     passed = [reason for passed, reason in checks if passed]
-    return Verdict(promote=not failed, reasons=(*failed, *passed, *_context(candidate, control_net)))
+    return Verdict(promote=not failed, reasons=(*failed, *passed, *_context(candidate, control_net), *context))
 
 
 def _against_zero(candidate: Candidate) -> tuple[bool, str]:

@@ -9,7 +9,7 @@ scaled. Whatever scaling an algorithm needs it learns inside `fit`, so from trai
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -140,7 +140,8 @@ class TrialRecord:
     """One tuning trial: what was tried and what came of it.
 
     `value` is the mean squared error over all test rows of the folds and `fold_values` that of
-    each fold, in squared returns; a failed trial has neither, and `error` says why.
+    each fold, in squared returns; a failed trial has neither, and `error` says why. `predicted` are
+    the predictions of those rows, fold after fold.
     """
 
     number: int
@@ -150,6 +151,7 @@ class TrialRecord:
     seconds: float
     state: Literal["complete", "failed"]
     error: str | None = None
+    predicted: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 def shares(strengths: np.ndarray, features: Sequence[str]) -> dict[str, float]:

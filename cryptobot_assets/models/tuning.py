@@ -98,7 +98,7 @@ def _attempt(algorithm: Algorithm, params: Params, splits: Sequence[_Split], *, 
     """One trial; whatever a library raises is its reason for failing and does not end the study."""
     started = time.perf_counter()
     try:
-        errors = _errors_of_folds(algorithm, params, splits, seed)
+        predicted = _predictions_of_folds(algorithm, params, splits, seed)
     except Exception as error:
         return TrialRecord(
             number=number,
@@ -109,6 +109,7 @@ def _attempt(algorithm: Algorithm, params: Params, splits: Sequence[_Split], *, 
             state="failed",
             error=f"{type(error).__name__}: {error}",
         )
+    errors = [(one - split.test.target) ** 2 for one, split in zip(predicted, splits, strict=True)]
     return TrialRecord(
         number=number,
         params=dict(params),
@@ -116,27 +117,29 @@ def _attempt(algorithm: Algorithm, params: Params, splits: Sequence[_Split], *, 
         fold_values=tuple(float(fold.mean()) for fold in errors),
         seconds=time.perf_counter() - started,
         state="complete",
+        predicted=np.concatenate(predicted),
     )
 
 
-def _errors_of_folds(algorithm: Algorithm, params: Params, splits: Sequence[_Split], seed: int) -> list[np.ndarray]:
-    """Squared errors of each fold, folds side by side and each on one thread.
+def _predictions_of_folds(
+    algorithm: Algorithm, params: Params, splits: Sequence[_Split], seed: int
+) -> list[np.ndarray]:
+    """Predictions of each fold's test rows, folds side by side and each on one thread.
 
     The libraries let go of the interpreter while they fit. Small fits gain more from standing side
     by side than from threads of their own, and their results do not depend on the machine's cores.
     The last fold has the most rows and starts first.
     """
     with ThreadPoolExecutor(min(len(splits), os.cpu_count() or 1)) as pool, threadpool_limits(1, user_api="blas"):
-        futures = [pool.submit(_squared_errors, algorithm, split, params, seed) for split in reversed(splits)]
+        futures = [pool.submit(_predictions, algorithm, split, params, seed) for split in reversed(splits)]
         return [future.result() for future in reversed(futures)]
 
 
-def _squared_errors(algorithm: Algorithm, split: _Split, params: Params, seed: int) -> np.ndarray:
-    model = fit_prepared(algorithm, split.train, params=params, seed=seed)
-    errors = (model.predict(split.test.X) - split.test.target) ** 2
-    if not np.isfinite(errors).all():
+def _predictions(algorithm: Algorithm, split: _Split, params: Params, seed: int) -> np.ndarray:
+    predicted = fit_prepared(algorithm, split.train, params=params, seed=seed).predict(split.test.X)
+    if not np.isfinite((predicted - split.test.target) ** 2).all():
         raise FloatingPointError("predictions are not finite")
-    return errors
+    return predicted
 
 
 def _best(name: str, records: Sequence[TrialRecord]) -> TuningResult:

@@ -212,6 +212,14 @@ class Registry:
                 mlflow_client.describe_version(self.client, one, card)
             mlflow_client.log_files(self.client, version.run_id, plots={}, tables={}, pages={CARD_PAGE: card})
 
+    def read_table(self, version: RegisteredVersion, name: str) -> bytes | None:
+        """`tables/<name>` of the version's run, None where it has none."""
+        with self.plain_errors(), tempfile.TemporaryDirectory() as folder:
+            path = f"tables/{name}"
+            if path not in {one.path for one in self.client.list_artifacts(version.run_id, "tables")}:
+                return None
+            return Path(self.client.download_artifacts(version.run_id, path, folder)).read_bytes()
+
     def promote(
         self,
         version: RegisteredVersion,

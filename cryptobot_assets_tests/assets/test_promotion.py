@@ -12,6 +12,7 @@ import pytest
 from cryptobot_assets.assets.promotion import crown
 from cryptobot_assets.domain.promotion import Candidate
 from cryptobot_assets.domain.significance import Superiority
+from cryptobot_assets.domain.trial_days import Overfitting
 from cryptobot_assets.errors import NoModel
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets_tests.assets.test_predictions import make_version
@@ -161,6 +162,15 @@ def test_a_champion_that_a_person_made_stays_and_the_verdict_says_so() -> None:
     told = verdict.reasons[-1]
     assert "ann@desk made it champion on 2025-01-02 03:04 UTC, over the gate: calmer" in told
     assert "ridge version 1" in told and "--by-gate" in told
+
+
+def test_what_the_number_of_trials_leaves_is_quoted_and_not_judged() -> None:
+    tried = {name: Overfitting(0.4, 0.1, 0.2, 160, 0.55) for name in ("lasso", "ridge")}
+    evaluations = [make_evaluation("lasso", BAD), make_evaluation("ridge", GOOD)]
+    champion, verdict = crown(FakeRegistry(), "ALL", evaluations, skill=SKILLED, tried=tried)
+    assert verdict.promote
+    assert champion.reasons[-1] == tried["ridge"].told("ridge")
+    assert "luckiest of 160 trials" in champion.reasons[-1] and "55%" in champion.reasons[-1]
 
 
 def test_the_same_again_changes_nothing() -> None:

@@ -29,6 +29,7 @@ from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import INDICATORS, KLINES
+from cryptobot_assets.storage.trial_history import read_trial_days
 from cryptobot_assets_tests.factories import START, make_klines
 
 NAMES = ("ADAUSDT", "BTCUSDT", "ETHUSDT")
@@ -245,6 +246,19 @@ def test_chosen_parameters_are_tried_again_on_other_folds(train: Train, registry
     assert run.data.metrics["cpcv_paths"] == 4
     assert run.data.metrics.keys() >= {"cpcv_gain", "cpcv_gain_lowest", "cpcv_ic", "cpcv_ic_lowest"}
     assert "strangers_ic" not in run.data.metrics
+
+
+def test_the_daily_skill_of_every_trial_is_kept(train: Train, registry: Registry, tmp_path: Path) -> None:
+    train("ADAUSDT")
+    versions = registry.versions("ADAUSDT")
+    for _ in range(2):
+        (days,) = read_trial_days(registry, versions, tmp_path).values()
+        assert days.columns == ["day", "trial_0", "trial_1"]
+        assert days.schema["day"] == pl.Date
+        assert days["trial_0"].abs().max() > 0
+        assert (days["day"].diff().drop_nulls().dt.total_days() == 1).all()
+    assert registry.read_table(versions[0], "nothing.csv") is None
+    assert [one.name for one in tmp_path.iterdir()] == [f"{versions[0].run_id}.csv"]
 
 
 def no_purge_of_paths(monkeypatch: pytest.MonkeyPatch) -> None:

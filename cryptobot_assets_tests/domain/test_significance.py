@@ -86,8 +86,31 @@ def test_the_deflated_sharpe_is_the_formula():
     z = (daily - daily.mean()) / daily.std()
     width = np.sqrt(1 - (z**3).mean() * ratio + ((z**4).mean() - 1) / 4 * ratio**2)
     assert made.lucky == pytest.approx(lucky, rel=1e-6)
-    assert made.probability == pytest.approx(normal.cdf((ratio - lucky) * np.sqrt(249) / width), rel=1e-4)
+    neighbours = max(np.corrcoef(daily[1:], daily[:-1])[0, 1], 0)
+    days = 249 / (1 + 2 * neighbours)
+    assert made.probability == pytest.approx(normal.cdf((ratio - lucky) * np.sqrt(days) / width), rel=1e-2)
     assert made.trials == 40
+
+
+def test_days_that_share_their_labels_count_for_fewer():
+    draw = np.random.default_rng(10)
+    raw = draw.normal(size=401)
+    shared, trials = raw[1:] + raw[:-1], draw.normal(0, 0.01, 10)
+    shared += 0.15 - shared.mean()
+    apart = draw.permutation(shared)
+    sure, surer = (deflated_sharpe(one, trials) for one in (shared, apart))
+    assert sure.sharpe == pytest.approx(surer.sharpe) and sure.sharpe > sure.lucky
+    assert sure.probability < surer.probability
+
+
+def test_the_luckiest_of_many_without_skill_is_seldom_believed():
+    draw = np.random.default_rng(11)
+    believed = 0
+    for _ in range(40):
+        days = noise(draw, 20, 24 * 120).reshape(120, 24, 20).mean(axis=1)
+        ratios = sharpes(days)
+        believed += deflated_sharpe(days[:, np.argmax(ratios)], ratios).probability > 0.95
+    assert believed <= 4
 
 
 def test_more_trials_deflate_more():
