@@ -13,7 +13,7 @@ import polars as pl
 from cryptobot_assets.domain.conformal import Bounds, Coverage, interval_coverage
 from cryptobot_assets.domain.evaluation import Evaluation, finite, report_row, skill_of, verdict_in_words
 from cryptobot_assets.domain.gap_grid import Kind
-from cryptobot_assets.domain.gaps import merge_gaps
+from cryptobot_assets.domain.gaps import clip_gaps, merge_gaps
 from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.domain.pool_value import holding_one
 from cryptobot_assets.domain.portfolio import Result
@@ -199,7 +199,8 @@ def champion_part(champion: RegisteredVersion) -> dict[str, Any]:
 def data_report(store: Store, settings: Settings, *, start: datetime, end: datetime) -> dict[str, Any]:
     """The `klines` and `indicators` parts over [start, end), of the currencies the settings name.
 
-    `expected` counts the grid from each currency's first kline in the range to the newest kline of all.
+    `expected` counts the grid from each currency's first kline in the range to the newest kline of all,
+    without what followed the end of one that is known to have been delisted.
     """
     names = ", ".join(f"'{name}'" for name in settings.currencies)
     within = f"WHERE currency IN ({names}) AND time >= '{start.isoformat()}' AND time < '{end.isoformat()}'"
@@ -208,13 +209,16 @@ def data_report(store: Store, settings: Settings, *, start: datetime, end: datet
         f"FROM {KLINES.name} {within} GROUP BY 1"
     )
     rows = int(stored["rows"].sum())
+    recorded = read_gaps(store, start, end, settings.interval, currency=settings.currencies)
+    delisted = pl.col("kind").eq_missing(Kind.DELISTED.text)
     expected = 0
     if rows:
         step = interval_delta(settings.interval)
         until = stored["last"].max() + step
+        over = recorded.filter(delisted).join(stored, on="currency").filter(pl.col("time") > pl.col("first"))
         expected = sum(round((until - first) / step) for first in stored["first"])
-    recorded = read_gaps(store, start, end, settings.interval, currency=settings.currencies)
-    gaps = merge_gaps(recorded.filter(pl.col("kind").ne_missing(Kind.NOT_LISTED.text)))
+        expected -= clip_gaps(over, None, until, settings.interval)["missing"].sum()
+    gaps = merge_gaps(recorded.filter(~delisted, pl.col("kind").ne_missing(Kind.NOT_LISTED.text)))
     indicated = store.query(f"SELECT count(*) AS rows FROM {INDICATORS.name} {within}")
     return {
         "klines": {"rows": rows, "expected": expected, "missing": expected - rows, "gaps": _gap_rows(gaps)},

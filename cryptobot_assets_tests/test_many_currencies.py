@@ -16,11 +16,12 @@ from cryptobot_assets.cli.backfill import expected_rows, look_at_listings
 from cryptobot_assets.cli.ranges import missing_ranges, whole_ranges
 from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.deployment import Deployment
-from cryptobot_assets.domain.intervals import HOUR
+from cryptobot_assets.domain.intervals import DAY, HOUR, day_start
 from cryptobot_assets.exchange.market import Market
 from cryptobot_assets.exchange.simulation import simulate
 from cryptobot_assets.leaderboard import evaluate_market
 from cryptobot_assets.partitions import POOLED_MARKET, model_key
+from cryptobot_assets.report import data_report
 from cryptobot_assets.settings import EVERY, Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, LISTINGS, PREDICTIONS
@@ -65,6 +66,11 @@ def open_home(make_exchange: MakeExchange, tmp_path: Path, monkeypatch: pytest.M
             return Deployment(settings, partitions, instance, build_definitions(settings, partitions))
 
         yield open_one
+
+
+def hours_of(gap: dict[str, str]) -> int:
+    """Length of a gap of the report."""
+    return (datetime.fromisoformat(gap["to"]) - datetime.fromisoformat(gap["from"])) // HOUR
 
 
 def fill(deployment: Deployment) -> None:
@@ -117,3 +123,7 @@ def test_named_currencies_in_groups_are_filled_and_the_delisted_one_is_not_asked
     lake = Lake(deployment.settings.lake_url)
     whole = lake.read(GAPS, currency=GONE).filter(pl.col("kind") == "delisted")
     assert whole["missing"].sum() == 24 * DAYS - ENDED_HOUR, "what follows its end is no outage"
+    figures = data_report(lake, deployment.settings, start=day_start(FIRST), end=day_start(LAST) + DAY)["klines"]
+    out = lake.read(GAPS).filter(pl.col("kind").is_null())["missing"].sum()
+    assert figures["expected"] == expected_rows(deployment, names, FIRST, LAST)
+    assert figures["missing"] == out == sum(hours_of(gap) for gap in figures["gaps"])
