@@ -23,7 +23,7 @@ import dagster as dg
 
 from cryptobot_assets.domain.intervals import day_start, parse_day
 from cryptobot_assets.domain.sources import Span
-from cryptobot_assets.settings import DEFAULT_CURRENCIES, Settings
+from cryptobot_assets.settings import DEFAULT_CURRENCIES, EVERY, Settings
 
 POOLED_MARKET = "ALL"
 LOOKBACK_DAYS = 28
@@ -93,8 +93,8 @@ class Partitions:
     @property
     def markets(self) -> tuple[str, ...]:
         """What a model may be trained on: the pooled universe or one of a few currencies."""
-        single = self.currencies[:CURRENCIES_WITH_MODELS] if self.universe is None else DEFAULT_CURRENCIES
-        return (POOLED_MARKET, *single)
+        named = DEFAULT_CURRENCIES if self.settings.currencies == EVERY else self.settings.currencies
+        return (POOLED_MARKET, *named[:CURRENCIES_WITH_MODELS])
 
     @property
     def span_name(self) -> str:

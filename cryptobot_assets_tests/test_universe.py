@@ -56,6 +56,7 @@ def test_a_universe_that_nobody_has_looked_at_has_room_for_all_that_is_listed(ma
     partitions = open_partitions(make_settings(tmp_path, exchange_url=url))
     assert partitions.universe == ((),) * 7, "room for 121"
     assert partitions.markets == ("ALL", *DEFAULT_CURRENCIES)
+    assert Partitions(partitions.settings).markets == partitions.markets, "without asking anyone"
     with pytest.raises(ExchangeUnreachable):
         open_partitions(make_settings(tmp_path, exchange_url=NOBODY))
     assert len(listed_currencies(Exchange(url))) == 21

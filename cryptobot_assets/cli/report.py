@@ -12,11 +12,11 @@ from cryptobot_assets.domain.intervals import DAY, day_start
 from cryptobot_assets.errors import NotEnoughHistory, UnknownCurrency, UsageError
 from cryptobot_assets.leaderboard import read_evidence
 from cryptobot_assets.page.render import make_page, write_page
+from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.report import report_of
 from cryptobot_assets.resources import open_registry
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.store import PREDICTIONS, open_store
-from cryptobot_assets.universe import open_partitions
 
 
 def run_report(
@@ -25,7 +25,7 @@ def run_report(
     """Print the leaderboard of a market over [first, last]; `html` names a file to write the whole report to."""
     if first and last and last < first:
         raise UsageError(f"the range {first} to {last} is empty: --to is before --from")
-    markets = open_partitions(settings).markets
+    markets = Partitions(settings).markets
     if market not in markets:
         raise UnknownCurrency(market, markets)
     if html is not None:
