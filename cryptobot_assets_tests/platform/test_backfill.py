@@ -10,7 +10,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
+from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.exchange.simulation import simulate
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES
@@ -63,13 +65,15 @@ def expected_klines(currency: str, first: int, last: int) -> pl.DataFrame:
 
 
 def require_stored(place: Place, currency: str, first: int, last: int) -> None:
-    """Nothing, when exactly these days are stored, with indicators at every row and gaps for the rest."""
+    """Nothing, when exactly these days are stored, with the indicators of these klines and gaps for the rest."""
     expected = expected_klines(currency, first, last)
     stored = place.rows(currency)
     assert stored["time"].to_list() == expected["time"].to_list()
     assert (stored["close"] - expected["close"]).abs().max() < 1e-6 * expected["close"].max()
     lake = Lake(str(place.home / "lake"))
-    assert lake.read(INDICATORS, currency=currency)["time"].equals(stored["time"])
+    start, end = (datetime(2025, 1, day, tzinfo=UTC) for day in (first, last + 1))
+    truth = indicator_frame(stored.select("currency", "time", "close"), "1m", start, end)
+    assert_frame_equal(lake.read(INDICATORS, currency=currency), truth)
     missing = lake.read(GAPS, currency=currency)["missing"].sum()
     assert stored.height + missing == (last - first + 1) * MINUTES
 
