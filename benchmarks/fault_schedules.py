@@ -8,8 +8,9 @@ small market, of 1h by the month or of 1m by the day, from archives and REST of 
 into a real lake, under every fault the server knows, servers that stop and start, stores that refuse,
 ingestions aborted or killed (SIGKILL) at a request or a write, and others that come in between. After
 every step the store must hold exactly what was known by then, and after one undisturbed run exactly
-what a store that was never disturbed holds. The last line is the figures as JSON; the exit code is 1 when
-a schedule broke, whose line then says how to repeat it. One schedule alone tells its steps.
+what a store that was never disturbed holds. The last line is the figures as JSON, after Ctrl-C of what was
+done by then; the exit code is 1 when a schedule broke, whose line then says how to repeat it. One schedule
+alone tells its steps.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -31,7 +33,8 @@ TELL_EVERY_SECONDS = 10.0
 
 
 def prepare() -> None:
-    """Have libraries keep quiet, and requests to this machine look for no proxy."""
+    """Have libraries keep quiet and requests to this machine look for no proxy; Ctrl-C is the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.disable(logging.ERROR)
     os.environ["no_proxy"] = "127.0.0.1"
 
@@ -51,17 +54,21 @@ def sweep(seeds: range, *, kills: float, processes: int) -> tuple[list[Outcome],
     began = told = time.monotonic()
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=spawn, initializer=prepare) as pool:
-        for done in as_completed([pool.submit(attempt, seed, kills) for seed in seeds]):
-            result = done.result()
-            if isinstance(result, str):
-                broken.append(result)
-                print(f"BROKEN {result}", file=sys.stderr, flush=True)
-            else:
-                outcomes.append(result)
-            now, count = time.monotonic(), len(outcomes) + len(broken)
-            if now - told >= TELL_EVERY_SECONDS:
-                told, left = now, (now - began) / count * (len(seeds) - count)
-                print(f"{count} of {len(seeds)}, {len(broken)} broken, about {left:.0f} s left", file=sys.stderr)
+        try:
+            for done in as_completed([pool.submit(attempt, seed, kills) for seed in seeds]):
+                result = done.result()
+                if isinstance(result, str):
+                    broken.append(result)
+                    print(f"BROKEN {result}", file=sys.stderr, flush=True)
+                else:
+                    outcomes.append(result)
+                now, count = time.monotonic(), len(outcomes) + len(broken)
+                if now - told >= TELL_EVERY_SECONDS:
+                    told, left = now, (now - began) / count * (len(seeds) - count)
+                    print(f"{count} of {len(seeds)}, {len(broken)} broken, about {left:.0f} s left", file=sys.stderr)
+        except KeyboardInterrupt:
+            print("interrupted: the figures are of what was done", file=sys.stderr)
+            pool.shutdown(wait=False, cancel_futures=True)
     return outcomes, broken
 
 
