@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     trials: int = Field(20, ge=1, description="tuning trials per model")
     folds: int = Field(3, ge=1, description="walk-forward folds per trial")
     seed: int = Field(7, ge=0, description="seed of tuning and bootstraps")
-    algorithms: Annotated[tuple[str, ...], NoDecode] = Field((), description="comma list; empty means all")
+    algorithms: Annotated[tuple[str, ...], NoDecode] = Field((), description="comma list; empty means the default ones")
     train_stride_minutes: int = Field(30, ge=1, description="spacing of training rows per currency at 1m")
     max_training_rows: int = Field(400_000, ge=1_000, description="rows of the final fit; more are thinned evenly")
     max_tuning_rows: int = Field(120_000, ge=1_000, description="rows of one tuning trial; more are thinned evenly")

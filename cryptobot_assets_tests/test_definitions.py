@@ -23,6 +23,7 @@ CURRENCIES = ("BTCUSDT", "ETHUSDT", "LTCUSDT")
 MODELS = (
     "bayesianridge_model", "catboost_model", "elasticnet_model", "huber_model",
     "lasso_model", "lassolars_model", "ridge_model", "xgboost_model",
+    "zero_model", "momentum_model", "ar_model", "xgboostdirection_model",
 )  # fmt: skip
 MARKET_DATA, MODEL, MARKET, MONTH = ("currency", "span"), ("cutoff", "market"), ("market",), ("month",)
 ASSETS = {
@@ -31,7 +32,8 @@ ASSETS = {
     "indicators": ("features", MARKET_DATA, ("klines",)),
     **dict.fromkeys(MODELS, ("training", MODEL, ("indicators",))),
     "relativeridge_model": ("training", MODEL, ("klines",)),
-    "predictions": ("evaluation", MARKET_DATA, ("indicators", "relativeridge_model", *MODELS)),
+    "xgboostrank_model": ("training", MODEL, ("klines",)),
+    "predictions": ("evaluation", MARKET_DATA, ("indicators", "relativeridge_model", "xgboostrank_model", *MODELS)),
     "evaluation_report": ("evaluation", MARKET, ("predictions",)),
     "pool_value": ("evaluation", MARKET, ("predictions",)),
     "champion_model": ("promotion", MARKET, ("evaluation_report", "pool_value")),

@@ -60,7 +60,7 @@ HOMES = {
     "alembic": ("storage/postgres_schema.py", "storage/migrations/"),
     "sqlalchemy": ("storage/",),
     "optuna": ("models/tuning.py",),
-    "xgboost": ("models/xgboost_trees.py",),
+    "xgboost": ("models/xgboost",),
     "catboost": ("models/catboost_trees.py",),
     "sklearn": ("models/linear.py",),
     "skl2onnx": ("models/linear.py",),

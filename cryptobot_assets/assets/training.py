@@ -24,7 +24,7 @@ from cryptobot_assets.domain.labels import HORIZON, HORIZON_HOURS, PREDICTION_DE
 from cryptobot_assets.domain.splits import walk_forward
 from cryptobot_assets.domain.trial_days import trial_days
 from cryptobot_assets.errors import LeakFound
-from cryptobot_assets.models.algorithms import ALGORITHMS, features_of, require_trainable
+from cryptobot_assets.models.algorithms import ALGORITHMS, features_of, library_of, require_trainable
 from cryptobot_assets.models.base import Algorithm, Params, TrialRecord
 from cryptobot_assets.models.card import HIGH, LOW, ModelCard, warmup
 from cryptobot_assets.models.preparation import TrainingRows, fit_prepared
@@ -84,7 +84,7 @@ def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.As
         check_specs=training_check_specs(model_asset_name(name)),
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
         group_name=GROUP,
-        kinds={"python", name if name in ("xgboost", "catboost") else "scikitlearn", "mlflow", "optuna"},
+        kinds={"python", library_of(name), "mlflow", "optuna"},
         owners=["team:research"],
         code_version=CODE_VERSION,
         description=(

@@ -12,7 +12,7 @@ from cryptobot_assets.automation.records import ASSET_JOB, CRASH_RETRIES, newest
 from cryptobot_assets.domain.indicators import LOOKBACK
 from cryptobot_assets.domain.intervals import DAY, day_start, parse_day
 from cryptobot_assets.domain.labels import HORIZON
-from cryptobot_assets.models.algorithms import ALGORITHMS, usable_algorithms
+from cryptobot_assets.models.algorithms import ALGORITHMS, is_trainable, usable_algorithms
 from cryptobot_assets.partitions import POOLED_MARKET, Partitions, model_key
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.listings import pooled_currencies
@@ -93,8 +93,9 @@ def _training_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
 
 def models_of(market: str, settings: Settings, pool: Sequence[str]) -> list[str]:
     """Model assets to train for a market: of the algorithms asked for, those that its currencies can train."""
-    usable = usable_algorithms(len(pool) if market == POOLED_MARKET else 1)
-    return [model_asset_name(name) for name in settings.algorithms or usable if name in usable]
+    currencies = len(pool) if market == POOLED_MARKET else 1
+    asked = settings.algorithms or usable_algorithms(currencies)
+    return [model_asset_name(name) for name in asked if is_trainable(name, currencies)]
 
 
 def _request(assets: Sequence[str], tick: datetime, key: str) -> dg.RunRequest:

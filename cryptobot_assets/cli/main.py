@@ -41,7 +41,7 @@ def cryptobot(debug: bool) -> None:
 @click.option("--trials", type=click.IntRange(1), help="Tuning trials a model; default 20.")
 @click.option("--folds", type=click.IntRange(1), help="Walk-forward folds a trial; default 3.")
 @click.option("--cutoffs", type=click.IntRange(1), default=2, show_default=True, help="Trainings over the last third.")
-@click.option("--algorithms", help="Comma list; default all.")
+@click.option("--algorithms", help="Comma list; default eight, and relativeridge from five currencies on.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of the simulation and of tuning; default 7.")
 @click.option("--home", type=PATH, help="Where state lives; default CRYPTOBOT_HOME.")
 def demo(

@@ -15,6 +15,9 @@ from types import MappingProxyType
 
 from cryptobot_assets.domain.significance import FEWEST_HOURS, SIZE, Superiority
 
+BASELINES = frozenset({"zero", "momentum", "ar"})
+"""Algorithms that others are held against: they reign only when they pass."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
@@ -40,12 +43,18 @@ class Verdict:
 def best_candidate(candidates: list[Candidate], superior: Collection[str] = ()) -> Candidate:
     """The candidate with the lowest error relative to predicting zero; ties go to the first name.
 
-    Those of `superior` skill come before all others, one that tells no currency from another after
-    them, one whose error is no number last.
+    Those of `superior` skill come before all others and baselines after those that are alike in that; then
+    comes one that tells no currency from another, last one whose error is no number.
     """
     return min(
         candidates,
-        key=lambda one: (one.algorithm not in superior, one.ic is None, _relative_error(one), one.algorithm),
+        key=lambda one: (
+            one.algorithm not in superior,
+            one.algorithm in BASELINES,
+            one.ic is None,
+            _relative_error(one),
+            one.algorithm,
+        ),
     )
 
 

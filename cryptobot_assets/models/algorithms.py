@@ -3,6 +3,10 @@
 Eight read the default features of one currency's own past. `relativeridge` ranks the currencies of
 an hour against each other and predicts what each gains on their mean; of the market itself it
 predicts nothing, so that its figure stands for the return too.
+
+The others are trained when they are asked for by name: `zero`, `momentum` and `ar` are baselines,
+`xgboostdirection` learns whether a return is positive, and `xgboostrank` which currency of an hour
+gains more than which other.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryptobot_assets.domain.features import DEFAULT_FEATURES
+from cryptobot_assets.domain.promotion import BASELINES
 from cryptobot_assets.domain.relative import FEWEST_CURRENCIES, RELATIVE_FEATURES
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.models.base import Algorithm, FittedModel, Params, Space
@@ -61,24 +66,51 @@ ALGORITHMS: dict[str, Algorithm] = {
     "elasticnet": LazyAlgorithm("elasticnet", "linear"),
     "huber": LazyAlgorithm("huber", "linear"),
     "relativeridge": LazyAlgorithm("relativeridge", "linear"),
+    "zero": LazyAlgorithm("zero", "baselines"),
+    "momentum": LazyAlgorithm("momentum", "baselines"),
+    "ar": LazyAlgorithm("ar", "linear"),
+    "xgboostdirection": LazyAlgorithm("xgboostdirection", "xgboost_objectives"),
+    "xgboostrank": LazyAlgorithm("xgboostrank", "xgboost_objectives"),
 }
-RELATIVE = frozenset({"relativeridge"})
+ON_REQUEST = BASELINES | {"xgboostdirection", "xgboostrank"}
+"""Algorithms that are trained only when they are named."""
+
+DEFAULT_ALGORITHMS: tuple[str, ...] = tuple(name for name in ALGORITHMS if name not in ON_REQUEST)
+
+RELATIVE = frozenset({"relativeridge", "xgboostrank"})
 """Algorithms that read relative features and learn returns less the market's."""
+
+OWN_FEATURES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(RELATIVE, RELATIVE_FEATURES),
+    "momentum": tuple(f"close_lag_{hours}h" for hours in (24, 48, 168, 336, 672)),
+    "ar": tuple(f"close_lag_{24 * days}h" for days in range(1, 15)),
+}
+"""Features of the algorithms that do not read the default ones."""
+
+
+def library_of(algorithm: str) -> str:
+    """What an algorithm fits with: xgboost, catboost or scikitlearn."""
+    return next((name for name in ("xgboost", "catboost") if algorithm.startswith(name)), "scikitlearn")
 
 
 def features_of(algorithm: str) -> tuple[str, ...]:
     """The features an algorithm reads."""
-    return RELATIVE_FEATURES if algorithm in RELATIVE else DEFAULT_FEATURES
+    return OWN_FEATURES.get(algorithm, DEFAULT_FEATURES)
 
 
 def usable_algorithms(currencies: int) -> tuple[str, ...]:
-    """Every algorithm that a market of so many currencies can train."""
-    return tuple(name for name in ALGORITHMS if name not in RELATIVE or currencies >= FEWEST_CURRENCIES)
+    """The algorithms that a market of so many currencies trains when none is named."""
+    return tuple(name for name in DEFAULT_ALGORITHMS if is_trainable(name, currencies))
+
+
+def is_trainable(algorithm: str, currencies: int) -> bool:
+    """Whether a market of so many currencies can train an algorithm."""
+    return algorithm not in RELATIVE or currencies >= FEWEST_CURRENCIES
 
 
 def require_trainable(algorithm: str, currencies: Sequence[str]) -> None:
     """Raises `UsageError` when an algorithm cannot be trained on these currencies."""
-    if algorithm not in usable_algorithms(len(currencies)):
+    if not is_trainable(algorithm, len(currencies)):
         raise UsageError(
             f"{algorithm} ranks currencies against each other: train it on market ALL of at least "
             f"{FEWEST_CURRENCIES} currencies, not on {', '.join(currencies)}"
@@ -86,12 +118,12 @@ def require_trainable(algorithm: str, currencies: Sequence[str]) -> None:
 
 
 def require_algorithms(names: Iterable[str]) -> tuple[str, ...]:
-    """`names` in order without repeats, all when there are none; raises `UsageError`.
+    """`names` in order without repeats, the default ones when there are none; raises `UsageError`.
 
     >>> require_algorithms(["ridge", "huber", "ridge"])
     ('ridge', 'huber')
     """
-    chosen = tuple(dict.fromkeys(names)) or tuple(ALGORITHMS)
+    chosen = tuple(dict.fromkeys(names)) or DEFAULT_ALGORITHMS
     unknown = [name for name in chosen if name not in ALGORITHMS]
     if unknown:
         raise UsageError(f"no such algorithm: {', '.join(unknown)}; choose from {', '.join(ALGORITHMS)}")

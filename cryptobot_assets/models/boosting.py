@@ -47,7 +47,13 @@ class BoostingRows:
             ValueError: the rows came without their times.
             NotEnoughHistory: there is nothing before the last part.
         """
-        if time is None:
-            raise ValueError("early stopping needs the times of the rows")
-        fold = last_part(time, share=LAST_SHARE, horizon=HORIZON)
-        return self.take(fold.train), self.take(fold.test)
+        before, last = last_rows(time)
+        return self.take(before), self.take(last)
+
+
+def last_rows(time: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the rows before the last part, purged, and of the last part; raises as `apart` does."""
+    if time is None:
+        raise ValueError("what comes last is asked for: the times of the rows are needed")
+    fold = last_part(time, share=LAST_SHARE, horizon=HORIZON)
+    return fold.train, fold.test

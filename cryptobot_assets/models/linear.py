@@ -21,7 +21,7 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import DoubleTensorType
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import BayesianRidge, ElasticNet, HuberRegressor, Lasso, LassoLars, Ridge
+from sklearn.linear_model import BayesianRidge, ElasticNet, HuberRegressor, Lasso, LassoLars, LinearRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -137,6 +137,26 @@ RELATIVE_PENALTY = Range(1e-2, 10.0, default=0.1, log=True)
 """The same for ranks, whose effects are weak but many rows deep."""
 
 
+def fixed_line(X: np.ndarray, coefficients: np.ndarray) -> FittedLinear:
+    """A model whose coefficients (features,) were chosen, not fitted: X @ coefficients."""
+    scaler, line = StandardScaler().fit(X), LinearRegression()
+    line.coef_ = coefficients * scaler.scale_
+    line.intercept_ = np.float64(scaler.mean_ @ coefficients)
+    line.n_features_in_ = X.shape[1]
+    return FittedLinear(Pipeline([("scaler", scaler), ("estimator", line)]))
+
+
+def _solve_autoregression(
+    Z: np.ndarray, target: np.ndarray, weight: np.ndarray | None, params: Params
+) -> LinearRegression:
+    """Least squares on the first `order` columns, which lead from yesterday into the past."""
+    past = Z[:, : int(params["order"])]
+    line = _least_squares(lambda p, rows: LinearRegression(fit_intercept=False))(past, target, weight, params)
+    line.coef_ = np.concatenate([line.coef_, np.zeros(Z.shape[1] - past.shape[1])])
+    line.n_features_in_ = Z.shape[1]
+    return line
+
+
 def _ridge(params: Params, rows: int) -> RegressorMixin:
     return Ridge(alpha=params["penalty"] * rows, fit_intercept=False)
 
@@ -146,6 +166,7 @@ LINEAR: dict[str, LinearAlgorithm] = {
     for algorithm in (
         LinearAlgorithm("ridge", {"penalty": RIDGE_PENALTY}, _least_squares(_ridge)),
         LinearAlgorithm("relativeridge", {"penalty": RELATIVE_PENALTY}, _least_squares(_ridge)),
+        LinearAlgorithm("ar", {"order": Range(1, 14, default=5)}, _solve_autoregression),
         LinearAlgorithm(
             "lasso",
             {"alpha": LASSO_ALPHA},

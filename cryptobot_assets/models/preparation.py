@@ -10,7 +10,7 @@ fitted on, never from those that are tested on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -30,6 +30,9 @@ VOLATILITY_BOUNDS = (0.01, 0.99)
 """Quantiles of the training rows' volatility that bound the scale."""
 
 SMALLEST_VOLATILITY = 1e-4
+
+UNPREPARED = frozenset({"zero", "momentum"})
+"""Algorithms that fit nothing, so that rows and labels need no preparation."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def choices(features: Sequence[str]) -> Space:
 
 def search_space(algorithm: Algorithm, features: Sequence[str]) -> Space:
     """All that is searched for an algorithm on rows of these features."""
-    return {**algorithm.space, **choices(features)}
+    return {**algorithm.space, **({} if algorithm.name in UNPREPARED else choices(features))}
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,17 @@ class PreparedModel:
     """A model whose numbers are in units of volatility, together with the scale."""
 
     inner: FittedModel
-    output: Output
+    scale: VolatilityScale
     features: tuple[str, ...]
+
+    @property
+    def output(self) -> Output:
+        """What the inner model does with its file's numbers, and the scale."""
+        return replace(self.inner.output, volatility=self.scale)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predicted returns (rows,)."""
-        return self.output.apply(self.inner.predict(X), X, self.features)
+        return self.inner.predict(X) * self.scale.of(X, self.features)
 
     def importance(self, features: Sequence[str]) -> dict[str, float]:
         """Shares of the features in the number that is scaled."""
@@ -125,7 +133,7 @@ def fit_prepared(
         threads=threads,
         time=rows.time,
     )
-    return model if scale is None else PreparedModel(model, Output(volatility=scale), rows.features)
+    return model if scale is None else PreparedModel(model, scale, rows.features)
 
 
 def _clipped(target: np.ndarray, share: float) -> np.ndarray:

@@ -8,7 +8,7 @@ fold to the final fit on more rows.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ class FittedXGBoost:
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predicted returns (rows,)."""
-        return _predict(self.booster, X)
+        return self.output.apply(raw_scores(self.booster, X), X, ())
 
     def importance(self, features: Sequence[str]) -> dict[str, float]:
         """Shares of the error taken away by splits on each feature."""
@@ -86,11 +86,12 @@ class XGBoost:
         trees = int(params["trees"])
         if params["stopping"] == "early":
             trees = self._best_trees(*rows.apart(time), params, seed)
-        return FittedXGBoost(_boost(rows, params, seed, trees))
+        return FittedXGBoost(boost(rows, params, seed, trees))
 
     def _best_trees(self, train: BoostingRows, last: BoostingRows, params: Params, seed: int) -> int:
         watched = [(_matrix(last, threads_for(last)), "last")]
-        booster = _boost(train, params, seed, int(params["trees"]), evals=watched, early_stopping_rounds=PATIENCE)
+        watching = {"evals": watched, "early_stopping_rounds": PATIENCE}
+        booster = boost(train, params, seed, int(params["trees"]), watching=watching)
         return booster.best_iteration + 1
 
 
@@ -103,8 +104,27 @@ def _matrix(rows: BoostingRows, threads: int) -> xgboost.DMatrix:
     return xgboost.DMatrix(rows.X, label=rows.y, weight=rows.weight, nthread=threads)
 
 
-def _boost(rows: BoostingRows, params: Params, seed: int, trees: int, **watching: Any) -> xgboost.Booster:
+def boost(
+    rows: BoostingRows,
+    params: Params,
+    seed: int,
+    trees: int,
+    *,
+    curvature: float = 1.0,
+    groups: np.ndarray | None = None,
+    watching: Mapping[str, Any] | None = None,
+    **objective: Any,
+) -> xgboost.Booster:
+    """So many trees.
+
+    Args:
+        curvature: what a row adds to the weight of a leaf, in the loss: 1 for squared errors.
+        groups: (rows,) rising numbers of the groups that ranks are learned in.
+        watching: options of early stopping.
+        objective: options of another loss than squared errors.
+    """
     threads = threads_for(rows)
+    mass = rows.mass * curvature
     options = {
         "objective": "reg:squarederror",
         "base_score": float(np.average(rows.y, weights=rows.weight)),
@@ -114,13 +134,16 @@ def _boost(rows: BoostingRows, params: Params, seed: int, trees: int, **watching
         "learning_rate": params["learning_rate"],
         "subsample": params["row_share"],
         "colsample_bytree": params["feature_share"],
-        "min_child_weight": params["leaf_share"] * rows.mass,
-        "reg_lambda": params["l2_share"] * rows.mass,
+        "min_child_weight": params["leaf_share"] * mass,
+        "reg_lambda": params["l2_share"] * mass,
         "nthread": threads,
         "seed": seed,
+        **objective,
     }
-    matrix = xgboost.QuantileDMatrix(rows.X, label=rows.y, weight=rows.weight, max_bin=BINS, nthread=threads)
-    return xgboost.train(options, matrix, num_boost_round=trees, verbose_eval=False, **watching)
+    matrix = xgboost.QuantileDMatrix(
+        rows.X, label=rows.y, weight=rows.weight, qid=groups, max_bin=BINS, nthread=threads
+    )
+    return xgboost.train(options, matrix, num_boost_round=trees, verbose_eval=False, **(watching or {}))
 
 
 def read_predictor(path: Path) -> Callable[[np.ndarray], np.ndarray]:
@@ -128,12 +151,13 @@ def read_predictor(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     booster = xgboost.Booster(params={"nthread": 1}, model_file=path)
 
     def predict(rows: np.ndarray) -> np.ndarray:
-        return _predict(booster, rows)
+        return raw_scores(booster, rows)
 
     return predict
 
 
-def _predict(booster: xgboost.Booster, rows: np.ndarray) -> np.ndarray:
+def raw_scores(booster: xgboost.Booster, rows: np.ndarray) -> np.ndarray:
+    """What a booster gives for each row: a return, a probability or a score (rows,)."""
     return np.asarray(booster.inplace_predict(rows, validate_features=False), dtype=np.float64)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from cryptobot_assets.automation.models import can_train, models_of, trained_markets
 from cryptobot_assets.domain.intervals import day_start
-from cryptobot_assets.models.algorithms import ALGORITHMS, usable_algorithms
+from cryptobot_assets.models.algorithms import DEFAULT_ALGORITHMS, usable_algorithms
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.store import INDICATORS
 from cryptobot_assets_tests.automation.ticks import CURRENCIES, Platform, keys
@@ -52,7 +52,7 @@ def test_what_ranks_currencies_is_trained_where_there_are_several(market: str, c
     names = ",".join(f"{letter}USDT" for letter in "ABCDE"[:currencies])
     models = models_of(market, Settings.load(currencies=names), names.split(","))
     assert ("relativeridge_model" in models) is ranked
-    assert len(models) == len(ALGORITHMS) - (not ranked)
+    assert len(models) == len(DEFAULT_ALGORITHMS) - (not ranked)
     assert models_of("AUSDT", Settings.load(currencies=names, algorithms="relativeridge,ridge"), names.split(",")) == [
         "ridge_model"
     ]

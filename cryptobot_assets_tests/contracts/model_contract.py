@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cryptobot_assets.domain.promotion import BASELINES
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import FittedModel
 from cryptobot_assets.models.card import ModelCard, warmup, write_model
@@ -14,6 +15,9 @@ from cryptobot_assets.models.loading import load_scorer, warm_up
 from cryptobot_assets.models.preparation import TrainingRows
 
 FEATURES = ("planted", "noise_a", "noise_b", "near_planted", "constant")
+LEARNERS = tuple(name for name in ALGORITHMS if name not in BASELINES and name != "xgboostrank")
+"""Algorithms that learn the return of a row from the row alone."""
+
 PICKLE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".cloudpickle"}
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from cryptobot_assets.errors import UsageError
-from cryptobot_assets.models.algorithms import ALGORITHMS, require_algorithms
-from cryptobot_assets_tests.contracts.model_contract import ModelContract, fit_default, make_returns
+from cryptobot_assets.models.algorithms import ALGORITHMS, DEFAULT_ALGORITHMS, require_algorithms
+from cryptobot_assets_tests.contracts.model_contract import LEARNERS, ModelContract, fit_default, make_returns
 
 
-@pytest.fixture(params=tuple(ALGORITHMS))
+@pytest.fixture(params=LEARNERS)
 def algorithm(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -20,11 +20,12 @@ class TestEveryAlgorithm(ModelContract):
     pass
 
 
-def test_there_are_eight_and_one_that_ranks() -> None:
-    assert set(ALGORITHMS) == {
+def test_eight_and_one_that_ranks_need_no_asking() -> None:
+    assert set(DEFAULT_ALGORITHMS) == {
         "xgboost", "catboost", "lassolars", "lasso", "ridge", "bayesianridge", "elasticnet", "huber",
         "relativeridge",
     }  # fmt: skip
+    assert set(ALGORITHMS) - set(DEFAULT_ALGORITHMS) == {"zero", "momentum", "ar", "xgboostdirection", "xgboostrank"}
     assert all(name == algorithm.name for name, algorithm in ALGORITHMS.items())
 
 
@@ -37,8 +38,8 @@ def test_naming_them_imports_no_library() -> None:
     assert ran.stdout.strip() == "[]"
 
 
-def test_none_chosen_means_all_and_an_unknown_one_is_refused() -> None:
-    assert require_algorithms(()) == tuple(ALGORITHMS)
+def test_none_chosen_means_the_default_ones_and_an_unknown_one_is_refused() -> None:
+    assert require_algorithms(()) == DEFAULT_ALGORITHMS
     with pytest.raises(UsageError, match="no such algorithm: magic; choose from xgboost"):
         require_algorithms(["ridge", "magic"])
 

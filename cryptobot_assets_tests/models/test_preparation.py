@@ -143,7 +143,7 @@ def test_the_rows_that_stop_it_share_no_label_with_those_before() -> None:
     train, last = BoostingRows(rows.X, np.arange(1_000.0), None).apart(rows.time)
     assert len(last.y) == 1_000 * LAST_SHARE
     assert train.y.max() == last.y.min() - 24
-    with pytest.raises(ValueError, match="needs the times"):
+    with pytest.raises(ValueError, match="times of the rows are needed"):
         BoostingRows(rows.X, rows.target, None).apart(None)
 
 

@@ -10,7 +10,7 @@ from cryptobot_assets.errors import NotEnoughHistory
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import Range, TrialRecord
 from cryptobot_assets.models.tuning import TuningFailed, tune
-from cryptobot_assets_tests.contracts.model_contract import default_params, make_returns, make_training_rows
+from cryptobot_assets_tests.contracts.model_contract import LEARNERS, default_params, make_returns, make_training_rows
 
 ROWS = make_training_rows(*make_returns())
 
@@ -45,7 +45,7 @@ class Scripted:
         return Constant(self.act(params["level"]))
 
 
-@pytest.mark.parametrize("name", list(ALGORITHMS))
+@pytest.mark.parametrize("name", LEARNERS)
 def test_it_beats_predicting_zero_on_a_planted_effect(name: str) -> None:
     X, y = make_returns()
     told: list[TrialRecord] = []
@@ -84,7 +84,7 @@ def test_a_fit_sees_its_training_rows_only() -> None:
     np.testing.assert_array_equal(second, X[:976])
 
 
-@pytest.mark.parametrize("name", list(ALGORITHMS))
+@pytest.mark.parametrize("name", LEARNERS)
 def test_changing_later_rows_changes_no_earlier_fold(name: str) -> None:
     X, y = make_returns()
     X_changed, y_changed = X.copy(), y.copy()

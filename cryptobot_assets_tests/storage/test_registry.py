@@ -25,7 +25,7 @@ from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import TrialRecord
 from cryptobot_assets.models.card import warmup
 from cryptobot_assets.models.loading import load_scorer, warm_up
-from cryptobot_assets.models.output import Output, VolatilityScale
+from cryptobot_assets.models.output import VolatilityScale
 from cryptobot_assets.models.preparation import PreparedModel
 from cryptobot_assets.storage import mlflow_client
 from cryptobot_assets.storage.registry import Registry
@@ -135,15 +135,15 @@ def test_mlflow_loads_a_model_whose_file_alone_is_not_the_prediction(
 ) -> None:
     lags = tuple(f"close_lag_{24 * n}h" for n in range(1, 6))
     X = np.random.default_rng(0).normal(0, 0.03, (300, len(lags)))
-    scaled = Output(volatility=VolatilityScale(floor=0.01, ceiling=0.5))
-    model = PreparedModel(fit_default("ridge", X, 3 * X[:, 0]), scaled, lags)
+    scale = VolatilityScale(floor=0.01, ceiling=0.5)
+    model = PreparedModel(fit_default("ridge", X, 3 * X[:, 0]), scale, lags)
     card = replace(make_card(fit_default("ridge", *make_returns(rows=50)), market=market), features=lags)
     with registry.training_run(make_training(market)) as run:
         version = run.finish(model, replace(card, **warmup(model, X[:3])), params={}, metrics={}, plots={}, tables={})
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.tracking_uri)
     answered = mlflow.pyfunc.load_model(version.uri).predict(pd.DataFrame(X, columns=list(lags)))
     np.testing.assert_allclose(answered, model.predict(X), rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(model.predict(X) / model.inner.predict(X), scaled.volatility.of(X, lags))
+    np.testing.assert_allclose(model.predict(X) / model.inner.predict(X), scale.of(X, lags))
 
 
 def test_a_version_says_where_it_comes_from(registry: Registry, market: str) -> None:
