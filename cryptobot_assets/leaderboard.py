@@ -29,6 +29,14 @@ def costs_of(settings: Settings) -> Costs:
     return Costs(fee_bps=settings.fee_bps, slippage_bps=settings.slippage_bps)
 
 
+def open_end(settings: Settings, end: datetime | None) -> datetime | None:
+    """Where rows must end so that no label reaches into the holdout; `end` itself where that is earlier."""
+    if settings.holdout_start is None:
+        return end
+    last = settings.holdout_start - HORIZON
+    return last if end is None else min(end, last)
+
+
 def read_predictions(
     store: Store, market: str, *, start: datetime | None = None, end: datetime | None = None
 ) -> dict[str, pl.DataFrame]:
@@ -37,15 +45,21 @@ def read_predictions(
     return {str(name): part for (name,), part in sorted(rows.group_by(["algorithm"]), key=lambda item: str(item[0]))}
 
 
-def read_closes(store: Store, interval: str, predictions: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Closes at whole hours of the predicted currencies, from the first prediction to 24 h after the last."""
+def read_closes(
+    store: Store, interval: str, predictions: Sequence[pl.DataFrame], *, until: datetime | None = None
+) -> pl.DataFrame:
+    """Closes at whole hours of the predicted currencies, from the first prediction to 24 h after the last.
+
+    Args:
+        until: no close known after it is read; None for no such bound.
+    """
     first = min(part["time"].min() for part in predictions)
     last = max(part["time"].max() for part in predictions)
     currencies = sorted({name for part in predictions for name in part["currency"].unique()})
     rows = store.read(
         INDICATORS,
         start=first,
-        end=last + HORIZON + HOUR,
+        end=min(last + HORIZON + HOUR, until or datetime.max.replace(tzinfo=UTC)),
         columns=["currency", "time", "close"],
         currency=currencies,
     )
@@ -62,7 +76,8 @@ def evaluate_market(
     draws: int = DRAWS,
 ) -> list[Evaluation]:
     """Every algorithm of a market over its out-of-sample rows in [start, end), best net pool value first."""
-    return evaluate_predictions(store, settings, read_predictions(store, market, start=start, end=end), draws=draws)
+    predictions = read_predictions(store, market, start=start, end=open_end(settings, end))
+    return evaluate_predictions(store, settings, predictions, draws=draws)
 
 
 def evaluate_predictions(
@@ -72,7 +87,8 @@ def evaluate_predictions(
     if not predictions:
         return []
     listings = read_listings(store)
-    closes = lives_apart(read_closes(store, settings.interval, list(predictions.values())), listings)
+    parts = list(predictions.values())
+    closes = lives_apart(read_closes(store, settings.interval, parts, until=settings.holdout_start), listings)
     apart = (lives_apart(part, listings) for part in predictions.values())
     made = [
         evaluate(part, closes, interval=settings.interval, costs=costs_of(settings), seed=settings.seed, draws=draws)
@@ -107,7 +123,7 @@ def read_evidence(
     draws: int = DRAWS,
 ) -> Evidence:
     """Read and evaluate the out-of-sample rows of a market with time in [start, end)."""
-    predictions = read_predictions(store, market, start=start, end=end)
+    predictions = read_predictions(store, market, start=start, end=open_end(settings, end))
     evaluations = evaluate_predictions(store, settings, predictions, draws=draws)
     return Evidence(market, predictions, evaluations, evaluate_rules(store, settings, evaluations, draws=draws))
 

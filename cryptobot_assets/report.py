@@ -24,6 +24,7 @@ from cryptobot_assets.leaderboard import Evidence, costs_of, read_evidence
 from cryptobot_assets.overfitting import overfitting_of
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.gap_records import read_gaps
+from cryptobot_assets.storage.holdout_log import openings_in_words
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets.storage.store import INDICATORS, KLINES, Store
@@ -73,6 +74,7 @@ def report_of(evidence: Evidence, registry: Registry, settings: Settings) -> dic
         "words": [
             *(verdict_in_words(evaluations) if evaluations else ["No out-of-sample row in this range yet."]),
             *_tried_in_words(tried),
+            *([openings_in_words(registry, settings.holdout_from)] if settings.holdout_from else []),
         ],
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -154,6 +154,10 @@ class Settings(BaseSettings):
     embargo_hours: float = Field(
         24.0, ge=0, le=10_000, description="hours after a test span's last label in which no row trains"
     )
+    holdout_from: date | None = Field(
+        None,
+        description="first day whose outcomes nothing reads until `cryptobot holdout open`; unset for no holdout",
+    )
     train_days: int = Field(730, ge=1, description="days of history a model trains on")
     fee_bps: float = Field(10.0, ge=0, le=5_000, description="exchange fee per side, basis points")
     slippage_bps: float = Field(2.0, ge=0, le=5_000, description="slippage per side, basis points")
@@ -270,6 +274,11 @@ class Settings(BaseSettings):
         archive = values.setdefault("archive_url", NO_ARCHIVE if other else ARCHIVE_URL)
         values.setdefault("archive_index_url", ARCHIVE_INDEX_URL if archive.rstrip("/") == ARCHIVE_URL else archive)
         return values
+
+    @property
+    def holdout_start(self) -> datetime | None:
+        """First instant of the holdout, None where there is none."""
+        return None if self.holdout_from is None else datetime.combine(self.holdout_from, time.min, UTC)
 
     @property
     def archive_address(self) -> str | None:

@@ -25,6 +25,7 @@ FLOORS = (
         "partitions",
         "pools",
         "resources",
+        "holdout",
         "leaderboard",
         "overfitting",
         "page",

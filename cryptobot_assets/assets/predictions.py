@@ -60,7 +60,8 @@ def _predictions_asset(partitions: Partitions, group: Group, model_names: Sequen
     ) -> dg.MaterializeResult:
         report = PartitionReport(partitions, (ROWS,))
         lineups: dict[str, Lineup] = {}
-        reader = SampleReader(store, settings.interval, pooled_currencies(settings, store))
+        universe = pooled_currencies(settings, store)
+        reader = SampleReader(store, settings.interval, universe, outcomes_until=settings.holdout_start)
         held_by_no_pool = left_out(settings, store)
         for span in partitions.spans_of(context.partition_keys):
             if span.currency in held_by_no_pool:

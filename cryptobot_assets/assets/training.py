@@ -152,6 +152,7 @@ def describe(
         "seed": settings.seed,
         "interval": settings.interval,
         "train_stride_minutes": settings.train_stride_minutes,
+        **({"holdout_from": f"{settings.holdout_from}"} if settings.holdout_from else {}),
     }
     decisive = json.dumps([algorithm, market, cutoff.isoformat(), training_set.digest, params, CODE_VERSION])
     return Training(

@@ -96,7 +96,7 @@ class TrainingSets:
             currencies,
             cutoff - timedelta(days=settings.train_days),
             cutoff,
-            known_until=cutoff,
+            known_until=min(cutoff, settings.holdout_start or cutoff),
             stride_minutes=settings.train_stride_minutes,
         )
         samples = samples.take(np.isfinite(samples.y))

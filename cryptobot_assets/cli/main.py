@@ -169,6 +169,29 @@ def promote(market: str, model: str | None, version: str | None, reason: str | N
     run_promote(Settings.load(), market.upper(), model, version, reason)
 
 
+@cryptobot.group()
+def holdout() -> None:
+    """The outcomes from CRYPTOBOT_HOLDOUT_FROM on, which nothing reads until they are opened."""
+
+
+@holdout.command(name="open")
+@click.option("--market", default="ALL", show_default=True, help="A currency, or ALL for the pooled universe.")
+@click.option("--reason", required=True, help="Why; recorded with your name, the time, the commit and the figures.")
+def open_command(market: str, reason: str) -> None:
+    """Evaluate the champion and its rivals on the holdout. Every opening is counted and can be seen for ever."""
+    from cryptobot_assets.cli.holdout import run_open
+
+    run_open(Settings.load(), market.upper(), reason)
+
+
+@holdout.command(name="log")
+def log_command() -> None:
+    """List every opening; exits with 1 where one was deleted or altered."""
+    from cryptobot_assets.cli.holdout import run_log
+
+    run_log(Settings.load())
+
+
 @cryptobot.command()
 @click.argument("query")
 @click.option("--format", "kind", type=click.Choice(["table", "csv", "parquet"]), default="table", show_default=True)

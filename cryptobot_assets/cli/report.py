@@ -10,7 +10,7 @@ from cryptobot_assets.cli.console import require_writable_file, say
 from cryptobot_assets.cli.leaderboard import print_leaderboard
 from cryptobot_assets.domain.intervals import DAY, day_start
 from cryptobot_assets.errors import NotEnoughHistory, UnknownCurrency, UsageError
-from cryptobot_assets.leaderboard import read_evidence
+from cryptobot_assets.leaderboard import open_end, read_evidence
 from cryptobot_assets.page.render import make_page, write_page
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.report import report_of
@@ -32,6 +32,7 @@ def run_report(
         require_writable_file(html)
     store = open_store(settings)
     start, end = day_start(first) if first else None, day_start(last) + DAY if last else None
+    end = open_end(settings, end)
     outcomes = store.read(PREDICTIONS, start=start, end=end, columns=["realised_return"], market=market)
     if outcomes["realised_return"].count() == 0:
         raise NotEnoughHistory(

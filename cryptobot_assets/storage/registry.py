@@ -90,7 +90,7 @@ class Registry:
         It ends FINISHED with the body, FAILED when the body raises, KILLED when it is interrupted.
         """
         with self.plain_errors():
-            run = TrainingRun(self.client, self.tracking_uri, training, self._experiment(training.market))
+            run = TrainingRun(self.client, self.tracking_uri, training, self.experiment(training.market))
         try:
             yield run
         except BaseException as error:
@@ -292,7 +292,8 @@ class Registry:
             map(mlflow_client.registered, ours), key=lambda one: (one.algorithm, one.cutoff, int(one.version))
         )
 
-    def _experiment(self, market: str) -> str:
+    def experiment(self, market: str) -> str:
+        """Identity of the experiment `cryptobot-<market>`, created at first use."""
         if market not in self._experiments:
             name = f"cryptobot-{market}"
             held = self.client.get_experiment_by_name(name)

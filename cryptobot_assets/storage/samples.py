@@ -8,12 +8,13 @@ all three.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.features import Samples, lookback, make_samples
+from cryptobot_assets.domain.features import Samples, label_end, lookback, make_samples
 from cryptobot_assets.domain.intervals import DAY, HOUR, floor_hour, interval_delta
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.relative import LONGEST_HOURS, HourlyMarket, is_relative, relative_samples
@@ -36,9 +37,13 @@ class SampleReader:
 
     Args:
         universe: the currencies that relative features rank against each other.
+        outcomes_until: labels that end after it are NaN, as if not known yet; None hides none.
     """
 
-    def __init__(self, store: Store, interval: str, universe: Sequence[str]) -> None:
+    def __init__(
+        self, store: Store, interval: str, universe: Sequence[str], *, outcomes_until: datetime | None = None
+    ) -> None:
+        self._outcomes_until = outcomes_until
         self._store = store
         self._interval = interval
         self._universe = tuple(universe)
@@ -61,6 +66,21 @@ class SampleReader:
                 default reads as far as the labels of the range.
             stride_minutes: see `make_samples`; relative rows are whole hours whatever it says.
         """
+        rows = self._read(features, currencies, start, end, known_until, stride_minutes)
+        if self._outcomes_until is None:
+            return rows
+        until = np.datetime64(self._outcomes_until.astimezone(UTC).replace(tzinfo=None), "us")
+        return replace(rows, y=np.where(label_end(rows.time, self._interval) > until, np.nan, rows.y))
+
+    def _read(
+        self,
+        features: tuple[str, ...],
+        currencies: Sequence[str],
+        start: datetime,
+        end: datetime,
+        known_until: datetime | None,
+        stride_minutes: int | None,
+    ) -> Samples:
         until = end + HORIZON + HOUR if known_until is None else known_until
         if is_relative(features):
             rows = self._relative(start, end, until)

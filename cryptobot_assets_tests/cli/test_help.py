@@ -16,6 +16,7 @@ OPTIONS = {
     "backfill": ("--currencies", "--from", "--to"),
     "report": ("--market", "--from", "--to", "--json", "--html"),
     "promote": ("--market", "--model", "--version", "--reason", "--by-gate", "--undo"),
+    "holdout": ("open", "log"),
     "sql": ("QUERY", "--format", "[table|csv|parquet]", "--out"),
     "retrain": ("NAME", "VERSION"),
     "copy": ("FROM_URL", "TO_URL"),
