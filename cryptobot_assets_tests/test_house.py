@@ -22,6 +22,7 @@ FLOORS = (
     {"models", "storage", "alerts"},
     {
         "audit",
+        "feature_worth",
         "partitions",
         "pools",
         "resources",

@@ -9,10 +9,12 @@ import dagster as dg
 from cryptobot_assets.assets.links import artifact_page
 from cryptobot_assets.assets.pictures import actual_against_predicted, as_markdown, equity_picture
 from cryptobot_assets.domain.evaluation import Evaluation, verdict_in_words
+from cryptobot_assets.domain.feature_worth import GroupWorth, told_worth, worth_row
 from cryptobot_assets.domain.pool_value import Costs, equity, holding_curve
 from cryptobot_assets.domain.portfolio import Result
 from cryptobot_assets.domain.universe import Listing, symbol_of, tradable
 from cryptobot_assets.errors import NotEnoughHistory
+from cryptobot_assets.feature_worth import read_worths
 from cryptobot_assets.leaderboard import costs_of, evaluate_market, evaluate_rules, read_evidence
 from cryptobot_assets.page.cards import evaluated_card
 from cryptobot_assets.page.render import make_page, page_path, write_page
@@ -20,7 +22,8 @@ from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.listings import read_listings
 from cryptobot_assets.storage.registry import Registry
-from cryptobot_assets.storage.registry_runs import read_run
+from cryptobot_assets.storage.registry_records import RegisteredVersion
+from cryptobot_assets.storage.registry_runs import WORTH_TABLE, read_run
 from cryptobot_assets.storage.store import Store
 
 GROUP = "evaluation"
@@ -64,9 +67,15 @@ def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
             )
             for one in evaluations
         }
+        held = registry.versions(market)
+        newest = {version.algorithm: version for version in held}
+        scoring = {version.algorithm: version for version in held for one in evaluations if is_of(version, one)}
+        worths = read_worths(store, registry, settings, evidence)
+        for algorithm, found in worths.items():
+            table = {WORTH_TABLE: [worth_row(one) for one in found]}
+            registry.log_evaluation(scoring[algorithm], metrics={}, plots={}, tables=table)
         page = make_page(store, registry, settings, evidence, now=datetime.now(UTC))
         rows = {row["algorithm"]: row for row in page.report["models"]}
-        newest = {version.algorithm: version for version in registry.versions(market)}
         for one in evaluations:
             registry.log_evaluation(
                 newest[one.algorithm],
@@ -86,6 +95,7 @@ def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
                     settings, read_run(registry, first).experiment_id, first.run_id, PAGE
                 ),
                 "leaderboard": dg.MetadataValue.md(score_table(evaluations)),
+                "feature_worth": dg.MetadataValue.md(worth_markdown(worths)),
                 "rows": sum(one.score.rows for one in evaluations),
                 **{f"{name}_scatter": dg.MetadataValue.md(as_markdown(png, name)) for name, png in pictures.items()},
             }
@@ -148,6 +158,11 @@ def require_evaluations(evaluations: Sequence[Evaluation], market: str) -> Seque
     return evaluations
 
 
+def is_of(version: RegisteredVersion, one: Evaluation) -> bool:
+    """Whether an evaluation names this version: the newest that scored a row."""
+    return (version.algorithm, version.version) == (one.algorithm, one.version)
+
+
 def flat_metrics(one: Evaluation) -> dict[str, float]:
     """The figures of one evaluation by flat name, as MLflow stores them; those that do not exist are absent."""
     classes = one.score.classification
@@ -192,6 +207,19 @@ def score_table(evaluations: Sequence[Evaluation]) -> str:
             f"| {classes.up.precision:.3f} | {classes.base_rate:.3f} | {classes.effective_n:.0f} "
             f"| {figures.rows:,} | {one.version} |"
         )
+    return "\n".join(lines)
+
+
+def worth_markdown(worths: Mapping[str, Sequence[GroupWorth]]) -> str:
+    """What each group of features adds as a Markdown table."""
+    lines = [
+        "Rise of the squared error when a group is shuffled, in % of the error of predicting zero, with 90 %.",
+        "",
+        "| algorithm | group | features | adds |",
+        "|---|---|---|---|",
+    ]
+    for algorithm, found in worths.items():
+        lines += [f"| {algorithm} | {one.group} | {one.features} | {told_worth(one)} |" for one in found]
     return "\n".join(lines)
 
 

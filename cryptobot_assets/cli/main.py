@@ -193,6 +193,15 @@ def log_command() -> None:
 
 
 @cryptobot.command()
+@click.option("--market", default="ALL", show_default=True, help="A currency, or ALL for the pooled universe.")
+def features(market: str) -> None:
+    """What each group of features adds on rows after the cutoff, for every registered algorithm."""
+    from cryptobot_assets.cli.features import run_features
+
+    run_features(Settings.load(), market.upper())
+
+
+@cryptobot.command()
 @click.argument("query")
 @click.option("--format", "kind", type=click.Choice(["table", "csv", "parquet"]), default="table", show_default=True)
 @click.option("--out", type=PATH, help="Write to this file instead of stdout.")

@@ -12,6 +12,7 @@ from cryptobot_assets.cli.console import say
 from cryptobot_assets.domain.evaluation import skill_of
 from cryptobot_assets.errors import NoModel, UnknownCurrency, UsageError
 from cryptobot_assets.leaderboard import evaluate_market
+from cryptobot_assets.overfitting import overfitting_of
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.resources import open_registry
 from cryptobot_assets.settings import Settings
@@ -57,7 +58,9 @@ def run_by_gate(settings: Settings, market: str) -> None:
     registry.end_override(reigning)
     say(f"The decision on {market} is the gate's again.")
     if evaluations:
-        champion, verdict = crown(registry, market, evaluations, skill=skill_of(evaluations, seed=settings.seed))
+        skill = skill_of(evaluations, seed=settings.seed)
+        tried = overfitting_of(registry, settings, market, evaluations)
+        champion, verdict = crown(registry, market, evaluations, skill=skill, tried=tried)
         say(f"{champion.algorithm} version {champion.source_version} serves ({champion.verdict}).")
         for line in verdict.reasons:
             say(f"  - {line}")

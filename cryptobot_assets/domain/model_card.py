@@ -163,8 +163,13 @@ def flat(value: Any, path: str = "") -> list[tuple[str, str]]:
     words = path.replace("_", " ")
     if isinstance(value, list | tuple):
         joint = " to " if len(value) == 2 and all(isinstance(one, float) for one in value) else ", "
-        return [(words, joint.join(_number(one) if isinstance(one, float) else str(one) for one in value) or "none")]
-    return [(words, _number(value) if isinstance(value, float) else "none" if value is None else str(value))]
+        known = [_told(one) for one in value if one is not None]
+        return [(words, joint.join(known) or "none")]
+    return [(words, _told(value))]
+
+
+def _told(value: Any) -> str:
+    return _number(value) if value is None or isinstance(value, float) else str(value)
 
 
 def _features(params: Mapping[str, Any]) -> list[str]:

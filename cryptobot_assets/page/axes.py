@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 MOST_TICKS = 6
-LONGEST_NAME = 20
+LONGEST_NAME = 22
 MINUS = "\N{MINUS SIGN}"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MONTH_DAYS = 30.4

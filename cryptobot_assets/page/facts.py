@@ -16,7 +16,7 @@ from cryptobot_assets.report import data_report, report_of
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import STORE_VERSION, TUNED, RegisteredVersion
-from cryptobot_assets.storage.registry_runs import read_run, read_tables
+from cryptobot_assets.storage.registry_runs import WORTH_TABLE, read_run, read_tables
 from cryptobot_assets.storage.store import Store
 
 MOST_VERSIONS = 4
@@ -32,6 +32,7 @@ class Making:
         zero: error of predicting zero on the tuning folds, None where it was not logged.
         importance: share of each feature.
         tuned: values that tuning chose.
+        worths: what each group of features adds out of sample; empty where it was not measured.
     """
 
     version: str
@@ -40,6 +41,7 @@ class Making:
     zero: float | None
     importance: Mapping[str, float]
     tuned: Mapping[str, Any]
+    worths: Sequence[Mapping[str, Any]]
     params: Mapping[str, str]
     git_commit: str
     store_version: str
@@ -65,6 +67,7 @@ def _making(registry: Registry, version: RegisteredVersion) -> Making:
         zero=run.metrics.get("cv_mse_zero"),
         importance=json.loads(tables.get("importance.json", b"{}")),
         tuned=json.loads(run.tags.get(TUNED, "{}")),
+        worths=json.loads(tables.get(WORTH_TABLE, b"[]")),
         params=run.params,
         git_commit=run.tags.get("git_commit", "unknown"),
         store_version=run.tags.get(STORE_VERSION, "unknown"),

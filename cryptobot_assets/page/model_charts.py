@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from cryptobot_assets.page.axes import Axis, percent, plain
+from cryptobot_assets.page.axes import Axis, Format, percent, plain
 from cryptobot_assets.page.charts import FEWEST_ROWS_HEIGHT, Chart, Key
 from cryptobot_assets.page.svg import Plot
 
 MOST_FEATURES = 15
-NAMES_LEFT = 150
+NAMES_LEFT = 164
 ROW_HEIGHT = 26
 
 
@@ -24,6 +25,7 @@ def forest_chart(
     levels: Mapping[str, float],
     *,
     log: bool = False,
+    format: Format = plain,
 ) -> Chart:
     """A figure of every algorithm with its interval, beside upright levels.
 
@@ -34,14 +36,14 @@ def forest_chart(
     known = [(label, value, _pair(bounds, value)) for label, value, bounds in rows if value is not None]
     values = np.array([value for _, value, _ in known])
     lows, highs = np.array([pair for *_, pair in known]).reshape(-1, 2).T
-    x = Axis.around(axis_title, values, lows, highs, *levels.values(), log=log)
+    x = Axis.around(axis_title, values, lows, highs, *levels.values(), log=log, format=format)
     places = np.arange(len(known))[::-1].astype(float)
     y = Axis.of_names([label for label, *_ in known])
     plot = Plot(title, x, y, height=max(len(known) * ROW_HEIGHT, FEWEST_ROWS_HEIGHT) + 56, left=NAMES_LEFT)
     for style, level in levels.items():
         plot.upright(level, style)
     plot.spans(places, lows, highs, "model")
-    told = [f"{label}: {plain(value)} ({plain(low)} to {plain(high)})" for label, value, (low, high) in known]
+    told = [f"{label}: {format(value)} ({format(low)} to {format(high)})" for label, value, (low, high) in known]
     plot.dots(values, places, "model", size=5, titles=told)
     return Chart(name, title, reading, plot.svg())
 
@@ -49,6 +51,20 @@ def forest_chart(
 def _pair(bounds: Sequence[float | None], value: float) -> tuple[float, float]:
     low, high = bounds
     return (value, value) if low is None or high is None else (low, high)
+
+
+def worth_chart(worths: Sequence[Mapping[str, Any]]) -> Chart:
+    """What each group of features adds out of sample, with its interval."""
+    return forest_chart(
+        "feature_worth",
+        "What groups of features add",
+        "How far the squared error rises on rows after the cutoff when a group's values are shuffled, the model left "
+        "as it is; a 90 % interval that holds zero says that the group is not missed beside the others.",
+        "rise of the error, share of that of predicting zero",
+        [(f"{one['group']} ({one['features']})", one["gain"], one["ci"]) for one in worths],
+        {"zero": 0.0},
+        format=percent,
+    )
 
 
 def importance_chart(importance: Mapping[str, float]) -> Chart:

@@ -116,6 +116,8 @@ def _making_charts(makings: Sequence[Making]) -> list[Chart]:
     newest = makings[-1] if makings else None
     if newest and any(newest.importance.values()):
         made.append(model_charts.importance_chart(newest.importance))
+    if newest and newest.worths:
+        made.append(model_charts.worth_chart(newest.worths))
     tried = [one for one in makings if any(value is not None for value in one.trials)]
     if tried:
         made.append(

@@ -10,6 +10,9 @@ from pathlib import Path
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 
+WORTH_TABLE = "feature_worth.json"
+"""Table of a run: what each group of features adds out of sample."""
+
 
 @dataclass(frozen=True)
 class RunRecord:

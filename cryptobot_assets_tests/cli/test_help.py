@@ -15,6 +15,7 @@ OPTIONS = {
     "exchange": ("--port", "--replay", "--simulate", "--currencies", "--days", "--faults"),
     "backfill": ("--currencies", "--from", "--to"),
     "report": ("--market", "--from", "--to", "--json", "--html"),
+    "features": ("--market",),
     "promote": ("--market", "--model", "--version", "--reason", "--by-gate", "--undo"),
     "holdout": ("open", "log"),
     "sql": ("QUERY", "--format", "[table|csv|parquet]", "--out"),

@@ -29,6 +29,7 @@ HOSTILE = '</script><img src="https://elsewhere/x" onerror=alert(1)>'
 VOID = {"meta", "link", "img", "br"}
 CHARTS = {
     "against_outcome", "calibration", "skill_over_time", "skill_by_currency", "equity", "costs", "importance", "trials",
+    "feature_worth",
 }  # fmt: skip
 
 
@@ -116,6 +117,7 @@ def make_making(**changes: Any) -> Making:
         zero=1.5e-4,
         importance={"lag": 0.7, HOSTILE: 0.3},
         tuned={"alpha": "0.5"},
+        worths=[{"group": HOSTILE, "features": 3, "gain": 0.01, "ci": [-0.002, 0.02]}],
         params={"rows_lacking_a_feature": "12"},
         git_commit="c0ffee",
         store_version="indicators@5",
@@ -161,7 +163,7 @@ def test_every_part_is_there(page: Page) -> None:
 def test_every_chart_has_a_title_a_sentence_and_its_axes(place: Place) -> None:
     content = content_of(place)
     shown = [*content.overview, *(chart for section in content.sections for chart in section.charts)]
-    assert len(shown) == 16
+    assert len(shown) == 17
     for chart in shown:
         drawn = Page(chart.svg)
         assert chart.title and chart.reading.endswith(".")
