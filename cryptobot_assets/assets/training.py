@@ -54,6 +54,7 @@ WARMUP_ROWS = 8
 FIT_THREADS = 2
 DECISIVE = (
     "interval", "seed", "trials", "folds", "train_days", "train_stride_minutes", "max_training_rows", "max_tuning_rows",
+    "holdout_from",
 )  # fmt: skip
 """Settings on which a training's outcome depends."""
 
@@ -171,7 +172,7 @@ def _recipe(settings: Settings, training_set: TrainingSet) -> dict[str, str]:
         STORE_VERSION: training_set.store_version,
         DIGEST: training_set.digest,
         CURRENCIES: ",".join(training_set.currencies),
-        TRAINING_SETTINGS: json.dumps({name: getattr(settings, name) for name in DECISIVE}),
+        TRAINING_SETTINGS: json.dumps(settings.model_dump(mode="json", include=set(DECISIVE))),
     }
 
 

@@ -26,7 +26,7 @@ from cryptobot_assets_tests.factories import START, make_klines
 
 NAMES = ("ADAUSDT", "BTCUSDT")
 DAYS, MORE = 62, 8
-CUTOFF = START + 60 * DAY
+CUTOFF, HOLDOUT = START + 60 * DAY, START + 59 * DAY
 ALGORITHMS = ("ridge", "xgboost", "catboost")
 
 
@@ -65,6 +65,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     settings = Settings.load(
         home=home, interval="1h", currencies=",".join(NAMES), start_day=START.date(), trials=2, folds=2, seed=3,
         max_training_rows=1_000, max_tuning_rows=1_000, second_look_rows=0,
+        holdout_from=HOLDOUT.date(),
     )  # fmt: skip
     place.store.replace(KLINES, make_market(DAYS), start=None, end=None)
     place.store.replace(INDICATORS, make_indicators(DAYS), start=None, end=None)
