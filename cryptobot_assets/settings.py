@@ -18,6 +18,7 @@ from pydantic import (
     AliasChoices,
     Field,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -274,6 +275,11 @@ class Settings(BaseSettings):
         archive = values.setdefault("archive_url", NO_ARCHIVE if other else ARCHIVE_URL)
         values.setdefault("archive_index_url", ARCHIVE_INDEX_URL if archive.rstrip("/") == ARCHIVE_URL else archive)
         return values
+
+    def but(self, values: dict[str, Any]) -> Settings:
+        """The same but for some fields, whose values are as JSON has them."""
+        kinds = {name: type(self).model_fields[name].annotation for name in values}
+        return self.model_copy(update={name: TypeAdapter(kinds[name]).validate_python(values[name]) for name in values})
 
     @property
     def holdout_start(self) -> datetime | None:

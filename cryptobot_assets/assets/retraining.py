@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from cryptobot_assets.assets.training import describe, git_commit, train
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets
@@ -78,7 +77,7 @@ def retrain(
     missing = [name for name in (STORE_VERSION, DIGEST, CURRENCIES, TRAINING_SETTINGS) if name not in tags]
     if missing:
         raise NoModel(f"{version.uri} does not tell its {', '.join(missing)}: train it again to have it reproducible")
-    then = settings.model_copy(update={"second_look_rows": 0, **_settings_of_then(tags[TRAINING_SETTINGS])})
+    then = settings.but({"second_look_rows": 0, **json.loads(tags[TRAINING_SETTINGS])})
     rows = _rows_of_then(version, tags, store, then)
     training = describe(version.algorithm, version.market, version.cutoff, rows, then, tags={})
     with tempfile.TemporaryDirectory(prefix="cryptobot-retrain-") as folder:
@@ -94,11 +93,6 @@ def retrain(
         largest=float(np.abs(again - registered).max()),
         commits=(tags.get("git_commit", "unknown"), git_commit()),
     )
-
-
-def _settings_of_then(text: str) -> dict[str, Any]:
-    fields = Settings.model_fields
-    return {name: TypeAdapter(fields[name].annotation).validate_python(v) for name, v in json.loads(text).items()}
 
 
 def _rows_of_then(version: RegisteredVersion, tags: Mapping[str, str], store: Store, settings: Settings) -> TrainingSet:
