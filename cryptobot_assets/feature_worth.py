@@ -68,7 +68,8 @@ def _rows(
     end: datetime,
 ) -> Rows:
     """Whole-hour rows of [start, end) whose outcome is known, thinned evenly."""
-    reader = SampleReader(store, settings.interval, pooled_currencies(settings, store))
+    universe = pooled_currencies(settings, store)
+    reader = SampleReader(store, settings.interval, universe, outcomes_until=settings.holdout_start)
     relative = is_relative(features)
     hours = (end - start) / HOUR + MOST_DAYS * 24
     step = len(currencies) if relative else max(int(ROWS_AT_ONCE / (hours * rows_per_hour(settings.interval))), 1)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+import cryptobot_assets
 from cryptobot_assets.assets.predictions import predict_block
 from cryptobot_assets.assets.training_set import TrainingSets
 from cryptobot_assets.domain.intervals import DAY
@@ -153,3 +154,13 @@ def test_no_holdout_no_opening(store: Lake, settings: Settings, registry: Regist
         open_holdout(
             store, registry, unlocked, "ALL", by="a", commit="b", reason="c", now=datetime(2025, 1, 2, tzinfo=UTC)
         )
+
+
+def test_whoever_reads_outcomes_knows_of_the_holdout() -> None:
+    package = Path(cryptobot_assets.__file__).parent
+    texts = {one.relative_to(package).as_posix(): one.read_text() for one in package.rglob("*.py")}
+    bound = {"read_predictions(": "open_end", "SampleReader(": "holdout_start"}
+    free = {"leaderboard.py", "holdout.py", "storage/samples.py", "assets/look_ahead.py", "serving/features.py"}
+    readers = {(name, call) for name, text in texts.items() for call in bound if call in text and name not in free}
+    assert readers
+    assert {(name, call) for name, call in readers if bound[call] not in texts[name]} == set()

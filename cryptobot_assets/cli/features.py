@@ -6,7 +6,7 @@ from cryptobot_assets.cli.console import print_table, say
 from cryptobot_assets.domain.feature_worth import told_worth
 from cryptobot_assets.errors import NotEnoughHistory, UnknownCurrency
 from cryptobot_assets.feature_worth import MOST_DAYS, MOST_ROWS, read_worths
-from cryptobot_assets.leaderboard import Evidence, evaluate_predictions, read_predictions
+from cryptobot_assets.leaderboard import Evidence, evaluate_predictions, open_end, read_predictions
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.resources import open_registry
 from cryptobot_assets.settings import Settings
@@ -18,7 +18,7 @@ def run_features(settings: Settings, market: str) -> None:
     if market not in Partitions(settings).markets:
         raise UnknownCurrency(market, Partitions(settings).markets)
     store = open_store(settings)
-    predictions = read_predictions(store, market)
+    predictions = read_predictions(store, market, end=open_end(settings, None))
     evaluations = evaluate_predictions(store, settings, predictions, draws=0)
     worths = read_worths(store, open_registry(settings), settings, Evidence(market, predictions, evaluations, {}))
     if not worths:
