@@ -27,6 +27,7 @@ from cryptobot_assets.errors import LeakFound
 from cryptobot_assets.models.algorithms import ALGORITHMS, features_of, library_of, require_trainable
 from cryptobot_assets.models.base import Algorithm, Params, TrialRecord
 from cryptobot_assets.models.card import HIGH, LOW, ModelCard, warmup
+from cryptobot_assets.models.journal import TrialJournal
 from cryptobot_assets.models.preparation import TrainingRows, fit_prepared
 from cryptobot_assets.models.tuning import TuningResult, tune
 from cryptobot_assets.models.witness import Witness
@@ -193,13 +194,17 @@ def train(
     kept = evenly(len(training_set.samples), settings.max_tuning_rows)
     rows, realised = training_set.rows.take(kept), training_set.samples.y[kept]
     folds = [(fold.train, fold.test) for fold in walk_forward(rows.time, folds=settings.folds, horizon=HORIZON)]
+    journal = TrialJournal(settings.home / "tuning" / training.fingerprint)
     with registry.training_run(training) as run:
 
         def on_trial(trial: TrialRecord) -> None:
+            journal.write(trial)
             run.log_trial(trial)
             progress.advance("tune", steps=1, note=training.algorithm)
 
-        tuned = tune(algorithm, rows, folds, trials=settings.trials, seed=settings.seed, on_trial=on_trial)
+        # The last trial is done anew, so that the checks see how tuning fits.
+        search = {"trials": settings.trials, "seed": settings.seed}
+        tuned = tune(algorithm, rows, folds, **search, on_trial=on_trial, done=journal.read()[:-1])
         final = training_set.rows.take(evenly(len(training_set.samples), settings.max_training_rows))
         model = fit_prepared(algorithm, final, params=tuned.best_params, seed=settings.seed, threads=FIT_THREADS)
         residuals = out_of_fold_residuals(algorithm, rows, realised, folds, tuned.best_params, settings.seed)
@@ -208,6 +213,7 @@ def train(
         again = second_look(algorithm, training_set, tuned.best_params, settings, checks)
         checks.look_at(algorithm)
         if not checks.passed:
+            journal.clear()
             raise LeakFound(f"{training.algorithm} for {training.market} is not registered: {checks.told()}")
         version = run.finish(
             model,
@@ -225,6 +231,7 @@ def train(
                 TRIAL_DAYS: days_of(tuned, rows.take(np.concatenate([test for _, test in folds])), settings.interval),
             },
         )
+    journal.clear()
     return {
         **_registered(version, settings),
         "cv_mse": tuned.best_value,

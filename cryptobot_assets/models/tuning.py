@@ -55,6 +55,7 @@ def tune(
     trials: int,
     seed: int,
     on_trial: Callable[[TrialRecord], None] = lambda trial: None,
+    done: Sequence[TrialRecord] = (),
 ) -> TuningResult:
     """Search the algorithm's space with a seeded TPE sampler, its defaults first.
 
@@ -65,6 +66,8 @@ def tune(
         trials: how many parameter sets to try, failed ones counted.
         seed: of the sampler and of every fit.
         on_trial: told of each trial as it ends, so that an interrupted study leaves its trials.
+        done: trials of the same study that ended before it was interrupted, in order; they are told
+            of again and not done again, and the result is that of a study that was never interrupted.
 
     Raises:
         NotEnoughHistory: there is no fold, or one lacks training or test rows.
@@ -84,7 +87,11 @@ def tune(
     records = []
     for number in range(trials):
         trial = study.ask()
-        record = _attempt(algorithm, suggest(space, trial), splits, number=number, seed=seed)
+        params = suggest(space, trial)
+        if number < len(done) and done[number].params == params:
+            record = done[number]
+        else:
+            done, record = (), _attempt(algorithm, params, splits, number=number, seed=seed)
         if record.value is None:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:

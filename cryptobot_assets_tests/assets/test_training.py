@@ -21,8 +21,9 @@ from cryptobot_assets.domain.cpcv import Combinatorial, combinatorial_folds
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.splits import Fold, walk_forward
-from cryptobot_assets.models import second_look
+from cryptobot_assets.models import second_look, tuning
 from cryptobot_assets.models.algorithms import ALGORITHMS
+from cryptobot_assets.models.base import TrialRecord
 from cryptobot_assets.partitions import POOLED_MARKET, Partitions, model_key
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.settings import Settings
@@ -112,6 +113,30 @@ def test_a_training_as_it_is_passes_is_registered_and_is_kept(train: Train, regi
     assert [one.version for one in registry.versions("BTCUSDT")] == ["1"]
     assert failing(train("BTCUSDT")) == set()
     assert [one.version for one in registry.versions("BTCUSDT")] == ["1"]
+
+
+def test_a_training_that_is_killed_after_its_tuning_goes_on_from_its_trials(
+    train: Train, settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object, **__: object) -> None:
+        raise RuntimeError("the machine went away")
+
+    tried: list[int] = []
+    attempt = tuning._attempt
+
+    def count(*arguments: object, number: int, **options: object) -> TrialRecord:
+        tried.append(number)
+        return attempt(*arguments, number=number, **options)
+
+    monkeypatch.setattr(tuning, "_attempt", count)
+    with monkeypatch.context() as patch, pytest.raises(AssertionError):
+        patch.setattr(module, "out_of_fold_residuals", kill)
+        train("ADAUSDT")
+    assert registry.versions("ADAUSDT") == []
+    assert len(list((settings.home / "tuning").glob("*/trial-*"))) == settings.trials
+    assert failing(train("ADAUSDT")) == set()
+    assert tried == [0, 1, 1], "the last trial is done anew, for the checks to see"
+    assert not list((settings.home / "tuning").iterdir())
 
 
 def late_labels(monkeypatch: pytest.MonkeyPatch) -> None:
