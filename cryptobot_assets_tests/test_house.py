@@ -17,7 +17,7 @@ PACKAGE = "cryptobot_assets"
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
-    {"ahead", "errors", "linux", "progress"},
+    {"ahead", "errors", "interrupts", "linux", "progress"},
     {"settings", "domain", "home", "process_guard", "processes", "profile"},
     {"models", "storage", "alerts"},
     {

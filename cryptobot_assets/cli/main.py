@@ -17,6 +17,7 @@ import click
 
 from cryptobot_assets.domain.intervals import parse_day
 from cryptobot_assets.errors import CryptobotError, UsageError
+from cryptobot_assets.interrupts import keep_interrupts
 from cryptobot_assets.settings import EVERY, Settings, parse_currencies
 
 PATH = click.Path(path_type=Path)
@@ -303,6 +304,7 @@ def doctor() -> None:
 
 def main() -> None:
     """Run the command line; the entry point of the package."""
+    keep_interrupts()
     debug = "--debug" in sys.argv
     if not debug and not sys.warnoptions:
         warnings.simplefilter("ignore")  # of libraries; they would bury the one line that matters

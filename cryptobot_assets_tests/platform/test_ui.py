@@ -131,7 +131,7 @@ def page(chromium: str, platform: Platform) -> Iterator[Page]:
     """A fresh page in headless Chromium."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
-        opened = browser.new_page(viewport={"width": 1600, "height": 1000}, base_url=platform.url)
+        opened = browser.new_page(viewport={"width": 2400, "height": 1600}, base_url=platform.url)
         opened.set_default_timeout(STEP_MS)
         yield opened
         browser.close()

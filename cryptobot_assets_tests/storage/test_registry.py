@@ -79,7 +79,8 @@ def make_trial(number: int, *, value: float | None = 2e-3) -> TrialRecord:
 def train(
     registry: Registry, market: str, algorithm: str = "ridge", *, day: int = 1, fingerprint: str = "f1"
 ) -> RegisteredVersion:
-    model = fit_default(algorithm, *make_returns(rows=300))
+    hours = np.datetime64("2023-01-01", "us") + np.arange(100).repeat(3) * np.timedelta64(1, "h")
+    model = fit_default(algorithm, *make_returns(rows=300), time=hours)
     training = make_training(market, algorithm, day=day, fingerprint=fingerprint)
     with registry.training_run(training) as run:
         run.log_trial(make_trial(0))
