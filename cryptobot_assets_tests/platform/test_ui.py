@@ -34,6 +34,7 @@ CHROMIUM_FLAGS = (
     "--disable-sync",
 )
 STEP_MS = 60_000
+TALL = {"width": 1600, "height": 2000}
 START_SECONDS = 200
 SETTLE_MS = 500  # of an animation, before a screenshot
 PORTS = (
@@ -131,7 +132,7 @@ def page(chromium: str, platform: Platform) -> Iterator[Page]:
     """A fresh page in headless Chromium."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
-        opened = browser.new_page(viewport={"width": 2400, "height": 1600}, base_url=platform.url)
+        opened = browser.new_page(viewport={"width": 1600, "height": 1000}, base_url=platform.url)
         opened.set_default_timeout(STEP_MS)
         yield opened
         browser.close()
@@ -165,6 +166,9 @@ def see_every_asset(page: Page, home: Path) -> None:
     wait_until_drawn(page, {node.group_name for node in assets.asset_nodes})
     page.locator("svg").last.click(button="right", position={"x": 20, "y": 20})
     page.get_by_role("menuitem", name="Expand all groups").click()
+    page.wait_for_url("**expanded=**")
+    page.set_viewport_size(TALL)  # nothing is drawn outside the window
+    page.reload()
     wait_until_drawn(page, {key.to_user_string() for key in assets.get_all_asset_keys()})
     page.wait_for_timeout(SETTLE_MS)
 
