@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
+from cryptobot_assets.audit.pipeline import INTERVAL, hourly_market, known_by, naive
 from cryptobot_assets.domain.bootstrap import DRAWS, Interval
 from cryptobot_assets.domain.evaluation import Evaluation, evaluate, skill_of
 from cryptobot_assets.domain.features import Samples, make_samples
@@ -35,7 +36,6 @@ from cryptobot_assets.models.base import FittedModel
 from cryptobot_assets.models.preparation import TrainingRows, fit_prepared
 from cryptobot_assets.models.tuning import tune
 
-INTERVAL = "1h"
 COSTS = Costs(fee_bps=10.0, slippage_bps=2.0)
 
 
@@ -141,7 +141,7 @@ def _rows_by_features(klines: pl.DataFrame, plan: Plan, spans: Spans) -> dict[tu
     made = {}
     for features in {features_of(name) for name in plan.algorithms}:
         if is_relative(features):
-            made[features] = relative_samples(hourly_market(klines), start=spans.start, end=spans.last)
+            made[features] = relative_samples(whole_market(klines), start=spans.start, end=spans.last)
         else:
             frame = indicator_frame(klines, INTERVAL, spans.start, spans.last + timedelta(days=2))
             made[features] = make_samples(
@@ -150,23 +150,16 @@ def _rows_by_features(klines: pl.DataFrame, plan: Plan, spans: Spans) -> dict[tu
     return made
 
 
-def hourly_market(klines: pl.DataFrame) -> HourlyMarket:
+def whole_market(klines: pl.DataFrame) -> HourlyMarket:
     """Closes and traded value of hourly klines on their common grid."""
     start = klines["time"].min()
     hours = (klines["time"].max() - start) // HOUR + 1
-    currencies = tuple(sorted(klines["currency"].unique()))
-    closes, traded = (np.full((len(currencies), hours), np.nan) for _ in range(2))
-    for place, currency in enumerate(currencies):
-        own = klines.filter(pl.col("currency") == currency)
-        slots = (own["time"] - start).dt.total_hours().to_numpy()
-        closes[place, slots] = own["close"].to_numpy()
-        traded[place, slots] = (own["close"] * own["volume"]).to_numpy()
-    return HourlyMarket(currencies, start, closes, traded)
+    return hourly_market(klines, tuple(sorted(klines["currency"].unique())), start, hours)
 
 
 def _fit(name: str, samples: Samples, plan: Plan, cutoff: datetime, seed: int) -> FittedModel:
     algorithm = ALGORITHMS[name]
-    known = samples.take(np.isfinite(samples.y) & (samples.time + np.timedelta64(HOUR + HORIZON) <= _naive(cutoff)))
+    known = samples.take(known_by(samples, cutoff))
     rows = TrainingRows.of(known, less_the_market(known) if is_relative(known.features) else known.y)
     folds = [(fold.train, fold.test) for fold in walk_forward(rows.time, folds=plan.folds, horizon=HORIZON)]
     tuned = tune(algorithm, rows, folds, trials=plan.trials, seed=seed)
@@ -184,7 +177,7 @@ def _evaluated(
     seed: int,
     draws: int,
 ) -> Evaluation | None:
-    rows = samples.take((samples.time >= _naive(start)) & (samples.time < _naive(end)))
+    rows = samples.take((samples.time >= naive(start)) & (samples.time < naive(end)))
     predictions = pl.DataFrame(
         {
             "currency": rows.currency.astype(str),
@@ -205,7 +198,3 @@ def _net(seen: Evaluation, truth: Evaluation) -> Covered:
     """The net value, beside what the true mean daily growth makes of as many days."""
     growth = float(np.log(truth.pool.daily_net).mean())
     return Covered(seen.pool.net, seen.pool.net_ci, float(np.exp(growth * len(seen.pool.daily_net))))
-
-
-def _naive(moment: datetime) -> np.datetime64:
-    return np.datetime64(moment.replace(tzinfo=None), "us")

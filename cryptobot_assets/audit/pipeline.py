@@ -87,16 +87,19 @@ def own_rows(klines: pl.DataFrame, now: datetime) -> Samples:
 
 def ranked_rows(klines: pl.DataFrame, now: datetime) -> Samples:
     """Rows of the relative features, all currencies together."""
-    known = finished(klines, now)
-    hours = DAYS * 24
-    closes, traded = (np.full((len(CURRENCIES), hours), np.nan) for _ in range(2))
-    for place, currency in enumerate(CURRENCIES):
-        own = known.filter(pl.col("currency") == currency)
-        slots = (own["time"] - START).dt.total_hours().to_numpy()
+    market = hourly_market(finished(klines, now), CURRENCIES, START, DAYS * 24)
+    return relative_samples(market, start=START, end=START + DAYS * DAY)
+
+
+def hourly_market(klines: pl.DataFrame, currencies: tuple[str, ...], start: datetime, hours: int) -> HourlyMarket:
+    """Closes and traded value of hourly klines on the grid of so many hours from `start` on."""
+    closes, traded = (np.full((len(currencies), hours), np.nan) for _ in range(2))
+    for place, currency in enumerate(currencies):
+        own = klines.filter(pl.col("currency") == currency)
+        slots = (own["time"] - start).dt.total_hours().to_numpy()
         closes[place, slots] = own["close"].to_numpy()
         traded[place, slots] = (own["close"] * own["volume"]).to_numpy()
-    market = HourlyMarket(CURRENCIES, START, closes, traded)
-    return relative_samples(market, start=START, end=START + hours * HOUR)
+    return HourlyMarket(currencies, start, closes, traded)
 
 
 def purged_folds(samples: Samples) -> list[Fold]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from cryptobot_assets.audit.known_market import INTERVAL, Judged, Plan, judge_market
+from cryptobot_assets.audit.known_market import Judged, Plan, judge_market
+from cryptobot_assets.audit.pipeline import INTERVAL
 from cryptobot_assets.exchange.simulation import simulate
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cryptobot_assets.audit.known_market import Covered, Plan, hourly_market
+from cryptobot_assets.audit.known_market import Covered, Plan, whole_market
 from cryptobot_assets_tests.audit.simulated import judge_simulated, simulated_klines
 
 ALGORITHMS = ("ridge", "relativeridge")
@@ -48,7 +48,7 @@ def test_a_truth_outside_or_no_interval_is_not_held() -> None:
 
 def test_the_grid_of_hours_keeps_what_is_missing_missing() -> None:
     klines = simulated_klines(1, days=3, currencies=2, predictability=0.0)
-    market = hourly_market(klines)
+    market = whole_market(klines)
     absent = klines["currency"].n_unique() * market.closes.shape[1] - klines.height
     assert absent > 0
     assert np.isnan(market.closes).sum() == absent
