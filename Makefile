@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-WORKERS ?= 2
+WORKERS ?= 3
 
 # step NAME, COMMAND: run it and say how long it took.
 step = @echo "==> $(1)"; started=$$SECONDS; $(2); echo "    $(1): $$((SECONDS - started)) s"
@@ -27,7 +27,7 @@ up: $(INSTALLED) ## Dagster, MLflow and the prediction service on this machine.
 test: $(INSTALLED) ## Install what the tests need, then lint and run the whole suite.
 	$(call step,system packages,deploy/install-test-packages)
 	$(call step,lint,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
-	$(call step,tests,CRYPTOBOT_REQUIRE_ALL=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --durations 10)
+	$(call step,tests,CRYPTOBOT_REQUIRE_ALL=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25)
 
 lint: $(INSTALLED) ## Check style.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -15,7 +15,8 @@ from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.metrics import at_whole_hours
 from cryptobot_assets.domain.pool_value import Costs, Hours
-from cryptobot_assets.domain.portfolio import VOLATILITY_HOURS, Result
+from cryptobot_assets.domain.portfolio import Result
+from cryptobot_assets.domain.risk import RISK_HOURS, BeyondRisk, beyond_risk
 from cryptobot_assets.domain.rule_table import Tape, judge_rules
 from cryptobot_assets.domain.universe import lives_apart, symbol_of
 from cryptobot_assets.settings import Settings
@@ -105,12 +106,14 @@ class Evidence:
         predictions: rows of the table by algorithm.
         evaluations: best net pool value first.
         rules: by algorithm, what its predictions make under every allocation rule.
+        risks: by algorithm, what is left of its IC beyond low volatility and low beta.
     """
 
     market: str
     predictions: Mapping[str, pl.DataFrame]
     evaluations: Sequence[Evaluation]
     rules: Mapping[str, tuple[Result, ...]]
+    risks: Mapping[str, BeyondRisk]
 
 
 def read_evidence(
@@ -125,41 +128,71 @@ def read_evidence(
     """Read and evaluate the out-of-sample rows of a market with time in [start, end)."""
     predictions = read_predictions(store, market, start=start, end=open_end(settings, end))
     evaluations = evaluate_predictions(store, settings, predictions, draws=draws)
-    return Evidence(market, predictions, evaluations, evaluate_rules(store, settings, evaluations, draws=draws))
+    tapes = Tapes(store, settings.interval)
+    return Evidence(
+        market,
+        predictions,
+        evaluations,
+        rules=evaluate_rules(tapes, settings, evaluations, draws=draws),
+        risks=evaluate_risks(tapes, settings, evaluations, draws=draws),
+    )
+
+
+class Tapes:
+    """Reads what the market did before decisions; algorithms that decided at the same hours share one reading."""
+
+    def __init__(self, store: Store, interval: str) -> None:
+        self._store = store
+        self._interval = interval
+        self._read: dict[tuple[np.datetime64, int, tuple[str, ...]], Tape] = {}
+
+    def of(self, hours: Hours) -> Tape:
+        """The tape of these hours."""
+        key = (hours.first, len(hours.predicted), hours.currencies)
+        if key not in self._read:
+            self._read[key] = read_tape(self._store, self._interval, hours)
+        return self._read[key]
 
 
 def evaluate_rules(
-    store: Store, settings: Settings, evaluations: Sequence[Evaluation], *, draws: int = DRAWS
+    tapes: Tapes, settings: Settings, evaluations: Sequence[Evaluation], *, draws: int = DRAWS
 ) -> dict[str, tuple[Result, ...]]:
     """What each algorithm's predictions make under every allocation rule, by algorithm."""
-    made: dict[str, tuple[Result, ...]] = {}
-    tapes: dict[tuple[np.datetime64, int, tuple[str, ...]], Tape] = {}
-    for one in evaluations:
-        if one.hours is None:
-            continue
-        key = (one.hours.first, len(one.hours.predicted), one.hours.currencies)
-        if key not in tapes:
-            tapes[key] = read_tape(store, settings.interval, one.hours)
-        made[one.algorithm] = judge_rules(
+    return {
+        one.algorithm: judge_rules(
             one.hours,
-            tapes[key],
+            tapes.of(one.hours),
             costs_of(settings),
             capital=settings.pool_capital,
             capacity=settings.pool_capacity,
             seed=settings.seed,
             draws=draws,
         )
-    return made
+        for one in evaluations
+        if one.hours
+    }
+
+
+def evaluate_risks(
+    tapes: Tapes, settings: Settings, evaluations: Sequence[Evaluation], *, draws: int = DRAWS
+) -> dict[str, BeyondRisk]:
+    """What is left of each algorithm's IC beyond low volatility and low beta; those too few to tell are absent."""
+    found = {
+        one.algorithm: beyond_risk(one.hours, tapes.of(one.hours).before, seed=settings.seed, draws=draws)
+        for one in evaluations
+        if one.hours
+    }
+    return {name: risk for name, risk in found.items() if risk}
 
 
 def read_tape(store: Store, interval: str, hours: Hours) -> Tape:
-    """Closes of the week before the first decision, and the value traded in the 24 h up to each."""
+    """Closes of the 28 days before the first decision, and the value traded in the 24 h up to each."""
     first = hours.first.astype("datetime64[us]").astype(datetime).replace(tzinfo=UTC)
     symbols = [symbol_of(name) for name in hours.currencies]
     market = read_hourly_market(
-        store, interval, symbols, first - VOLATILITY_HOURS * HOUR, first + len(hours.predicted) * HOUR
+        store, interval, symbols, first - RISK_HOURS * HOUR, first + len(hours.predicted) * HOUR
     )
     day = HORIZON // HOUR
     sums = np.cumsum(np.pad(np.nan_to_num(market.traded.T), ((1, 0), (0, 0))), axis=0)
-    ends = VOLATILITY_HOURS + 1 + np.arange(len(hours.predicted))
-    return Tape(market.closes.T[:VOLATILITY_HOURS], sums[ends] - sums[ends - day])
+    ends = RISK_HOURS + 1 + np.arange(len(hours.predicted))
+    return Tape(market.closes.T[:RISK_HOURS], sums[ends] - sums[ends - day])

@@ -18,6 +18,7 @@ from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.domain.pool_value import holding_one
 from cryptobot_assets.domain.portfolio import Result
 from cryptobot_assets.domain.promotion import Candidate, Verdict, judge_best
+from cryptobot_assets.domain.risk import BeyondRisk
 from cryptobot_assets.domain.significance import SIZE, Superiority
 from cryptobot_assets.domain.trial_days import Overfitting, as_json
 from cryptobot_assets.leaderboard import Evidence, costs_of, read_evidence
@@ -65,6 +66,7 @@ def report_of(evidence: Evidence, registry: Registry, settings: Settings) -> dic
                 versions,
                 settings,
                 tried.get(one.algorithm),
+                evidence.risks.get(one.algorithm),
             )
             for one in evaluations
         ],
@@ -73,6 +75,7 @@ def report_of(evidence: Evidence, registry: Registry, settings: Settings) -> dic
         "champion": champion_part(champion) if champion else None,
         "words": [
             *(verdict_in_words(evaluations) if evaluations else ["No out-of-sample row in this range yet."]),
+            *_risk_in_words(evaluations, evidence.risks),
             *_tried_in_words(tried),
             *([openings_in_words(registry, settings.holdout_from)] if settings.holdout_from else []),
         ],
@@ -86,6 +89,7 @@ def _model(
     versions: dict[tuple[str, str], RegisteredVersion],
     settings: Settings,
     tried: Overfitting | None,
+    risk: BeyondRisk | None,
 ) -> dict[str, Any]:
     held = versions.get((evaluation.algorithm, evaluation.version))
     tags = held.tags if held else {}
@@ -96,6 +100,7 @@ def _model(
         folds=int(tags.get("folds", settings.folds)),
         rules=rules,
         coverage=coverage,
+        risk=risk,
     )
     return {**row, "overfitting": as_json(tried)} if tried else row
 
@@ -170,6 +175,20 @@ def verdict_on(
     if not any((one.algorithm, one.version) == (version.algorithm, version.source_version) for one in evaluations):
         return Verdict(False, (f"the gate has not judged {name}: it is not the newest version that scored rows",))
     return judge_evaluations(evaluations, reigning, skill=skill, algorithm=version.algorithm)[1]
+
+
+def _risk_in_words(evaluations: Sequence[Evaluation], risks: Mapping[str, BeyondRisk]) -> list[str]:
+    """How much of the best IC is more than preferring calm currencies."""
+    known = [one for one in evaluations if one.algorithm in risks and one.score.ic is not None]
+    if not known:
+        return []
+    best = max(known, key=lambda one: one.score.ic)
+    risk = risks[best.algorithm]
+    interval = f" ({risk.ic_ci[0]:.3f} to {risk.ic_ci[1]:.3f})" if risk.ic_ci else ""
+    return [
+        f"Of the IC of {best.algorithm}, {best.score.ic:.3f}, {risk.ic:.3f}{interval} is left beyond low volatility "
+        f"and low beta, whose own are {risk.low_volatility:.3f} and {risk.low_beta:.3f}."
+    ]
 
 
 def _tried_in_words(tried: Mapping[str, Overfitting]) -> list[str]:

@@ -20,6 +20,11 @@ from cryptobot_assets.storage import weight_file
 MakeExchange = Callable[..., str]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that bring up the platform first: one left to the end would keep a single worker busy alone."""
+    items.sort(key=lambda item: "platform" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def recorded_klines() -> Path:
     """The folder of recorded klines, which the project does not hold; the test skips without it."""

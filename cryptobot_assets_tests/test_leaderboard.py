@@ -11,6 +11,7 @@ import pytest
 from cryptobot_assets.assets.evaluation import universe_then
 from cryptobot_assets.domain.universe import Listing
 from cryptobot_assets.leaderboard import (
+    Tapes,
     costs_of,
     evaluate_market,
     evaluate_rules,
@@ -92,7 +93,8 @@ def test_the_tape_is_what_was_known_at_each_decision(store: Lake, settings: Sett
     hours = evaluate_market(store, settings, "ALL", start=start, end=end, draws=0)[0].hours
     tape = read_tape(store, "1h", hours)
     own = klines.filter(pl.col("currency") == "ADAUSDT")
-    assert np.array_equal(tape.before[:, 0], own["close"].to_numpy()[32:200])
+    assert np.array_equal(tape.before[-200:, 0], own["close"].to_numpy()[:200])
+    assert np.isnan(tape.before[:-200]).all(), "nothing is stored of then"
     value = (own["close"] * own["volume"]).to_numpy()
     assert tape.traded.shape == (40, 3)
     assert tape.traded[0, 0] == pytest.approx(value[177:201].sum())
@@ -105,7 +107,7 @@ def test_every_algorithm_is_put_under_every_rule(store: Lake, settings: Settings
     klines = pl.concat([make_rows(KLINES, HOURS, currency=name, seed=n) for n, name in enumerate(NAMES)])
     store.replace(KLINES, klines.with_columns(volume=1e12, quote_volume=pl.lit(1e12)), start=None, end=None)
     found = evaluate_market(store, settings, "ALL", draws=0)
-    made = evaluate_rules(store, settings, found, draws=0)
+    made = evaluate_rules(Tapes(store, settings.interval), settings, found, draws=0)
     assert list(made) == ["oracle", "coin"]
     assert len({one.rule for one in made["coin"]}) == len(made["coin"]) == 6
     best = next(one for one in made["oracle"] if one.rule == "best one")
@@ -116,7 +118,9 @@ def test_every_algorithm_is_put_under_every_rule(store: Lake, settings: Settings
 def test_a_market_that_trades_little_leaves_capital_in_cash(store: Lake, settings: Settings):
     klines = pl.concat([make_rows(KLINES, HOURS, currency=name, seed=n) for n, name in enumerate(NAMES)])
     store.replace(KLINES, klines.with_columns(volume=0.0, quote_volume=pl.lit(0.0)), start=None, end=None)
-    made = evaluate_rules(store, settings, evaluate_market(store, settings, "ALL", draws=0), draws=0)
+    made = evaluate_rules(
+        Tapes(store, settings.interval), settings, evaluate_market(store, settings, "ALL", draws=0), draws=0
+    )
     assert all(one.invested == 0 and one.net == 1 for results in made.values() for one in results)
 
 
@@ -175,4 +179,4 @@ def test_another_coin_under_the_same_symbol_does_not_raise_the_first_from_the_de
         for part in closes.filter(pl.col("currency") != name).partition_by("currency")
     ]
     assert one.control.gross == pytest.approx(np.mean(growth))
-    assert evaluate_rules(store, settings, [one], draws=0).keys() == {one.algorithm}
+    assert evaluate_rules(Tapes(store, settings.interval), settings, [one], draws=0).keys() == {one.algorithm}

@@ -15,7 +15,7 @@ from cryptobot_assets.domain.portfolio import Result
 from cryptobot_assets.domain.universe import Listing, symbol_of, tradable
 from cryptobot_assets.errors import NotEnoughHistory
 from cryptobot_assets.feature_worth import read_worths
-from cryptobot_assets.leaderboard import costs_of, evaluate_market, evaluate_rules, read_evidence
+from cryptobot_assets.leaderboard import Tapes, costs_of, evaluate_market, evaluate_rules, read_evidence
 from cryptobot_assets.page.cards import evaluated_card
 from cryptobot_assets.page.render import make_page, page_path, write_page
 from cryptobot_assets.partitions import Partitions
@@ -116,12 +116,11 @@ def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     def pool_value(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult:
         market = context.partition_key
         evaluations = require_evaluations(evaluate_market(store, settings, market), market)
+        rules = evaluate_rules(Tapes(store, settings.interval), settings, evaluations)
         return dg.MaterializeResult(
             metadata={
                 "pool_values": dg.MetadataValue.md(pool_table(evaluations)),
-                "allocation_rules": dg.MetadataValue.md(
-                    rule_table(evaluate_rules(store, settings, evaluations), costs_of(settings))
-                ),
+                "allocation_rules": dg.MetadataValue.md(rule_table(rules, costs_of(settings))),
                 "equity": dg.MetadataValue.md(as_markdown(equity_of(evaluations), "net pool value")),
                 "in_words": dg.MetadataValue.md("\n".join(f"- {line}" for line in verdict_in_words(evaluations))),
                 **universe_then(read_listings(store), settings.kinds, evaluations[0]),

@@ -20,7 +20,7 @@ def run_features(settings: Settings, market: str) -> None:
     store = open_store(settings)
     predictions = read_predictions(store, market, end=open_end(settings, None))
     evaluations = evaluate_predictions(store, settings, predictions, draws=0)
-    worths = read_worths(store, open_registry(settings), settings, Evidence(market, predictions, evaluations, {}))
+    worths = read_worths(store, open_registry(settings), settings, Evidence(market, predictions, evaluations, {}, {}))
     if not worths:
         raise NotEnoughHistory(
             f"market {market} has no registered version that scored rows with a known outcome: run `cryptobot demo`, "

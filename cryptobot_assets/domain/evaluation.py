@@ -29,6 +29,7 @@ from cryptobot_assets.domain.pool_value import (
 )
 from cryptobot_assets.domain.portfolio import Result
 from cryptobot_assets.domain.promotion import Candidate
+from cryptobot_assets.domain.risk import BeyondRisk
 from cryptobot_assets.domain.rule_table import result_row
 from cryptobot_assets.domain.significance import Superiority, no_skill_precision, superiority
 
@@ -116,6 +117,7 @@ def report_row(
     folds: int,
     rules: Sequence[Result] = (),
     coverage: Coverage | None = None,
+    risk: BeyondRisk | None = None,
 ) -> dict[str, Any]:
     """One entry of the report's `models`, plain JSON values; figures that do not exist are null."""
     row = evaluation.score
@@ -134,6 +136,7 @@ def report_row(
             "mse_zero": row.mse_zero,
             "ic": row.ic,
             "ic_ci": list(row.ic_ci) if row.ic_ci else [None, None],
+            **({"ic_beyond_risk": vars(risk) | {"ic_ci": list(risk.ic_ci or (None, None))}} if risk else {}),
             "classification": {
                 "0": vars(classes.down),
                 "1": vars(classes.up),

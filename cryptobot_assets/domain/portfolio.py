@@ -176,8 +176,10 @@ def break_even(run: Run, control_net: float) -> float | None:
     return low
 
 
-def trailing_volatility(closes: np.ndarray, decisions: int, before: int) -> np.ndarray:
-    """Deviation of hourly log returns over the past `VOLATILITY_HOURS`, known at each decision.
+def trailing_volatility(
+    closes: np.ndarray, decisions: int, before: int, *, window: int = VOLATILITY_HOURS
+) -> np.ndarray:
+    """Deviation of hourly log returns over the past `window` hours, known at each decision.
 
     Args:
         closes: (before + decisions + ..., n) hourly closes, the first `before` of them earlier than
@@ -192,11 +194,11 @@ def trailing_volatility(closes: np.ndarray, decisions: int, before: int) -> np.n
     filled = np.where(known, returns, 0.0)
     sums = [np.cumsum(np.pad(part, ((1, 0), (0, 0))), axis=0) for part in (known.astype(float), filled, filled**2)]
     ends = np.arange(before, before + decisions) + 1
-    starts = np.maximum(ends - VOLATILITY_HOURS, 0)
+    starts = np.maximum(ends - window, 0)
     count, total, squares = (part[ends] - part[starts] for part in sums)
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = squares / count - (total / count) ** 2
-    return np.where(count >= VOLATILITY_HOURS / 2, np.sqrt(np.maximum(variance, 0.0)), np.nan)
+    return np.where(count >= window / 2, np.sqrt(np.maximum(variance, 0.0)), np.nan)
 
 
 def _log_mean(logs: np.ndarray) -> float:
