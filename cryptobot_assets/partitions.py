@@ -144,13 +144,13 @@ class Partitions:
         )
 
     def training_window(self, group: Group) -> dg.MultiPartitionMapping:
-        """A model of a cutoff learns up to the group's span before it: of its currency, or of all for `ALL`.
+        """The training set of a cutoff reaches up to the group's span before it: of its currency, or of all for `ALL`.
 
         Dagster is told of the newest span of the window alone. Launching a backfill it lists what
-        depends on each partition in it, which of the whole window is 1,500 partitions of each model:
+        depends on each partition in it, which of the whole window is 1,500 partitions:
         minutes for a currency's year, hours for a group's history. It has no mapping between dynamic
-        and static partitions: where the universe is `all`, a model of one currency is shown to depend
-        on every currency.
+        and static partitions: where the universe is `all`, the training set of one currency is shown
+        to depend on every currency.
         """
         newest = dg.TimeWindowPartitionMapping(
             start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True

@@ -23,17 +23,16 @@ CURRENCIES = ("BTCUSDT", "ETHUSDT", "LTCUSDT")
 MODELS = (
     "bayesianridge_model", "catboost_model", "elasticnet_model", "huber_model",
     "lasso_model", "lassolars_model", "ridge_model", "xgboost_model",
-    "zero_model", "momentum_model", "ar_model", "xgboostdirection_model",
+    "zero_model", "momentum_model", "ar_model", "xgboostdirection_model", "relativeridge_model", "xgboostrank_model",
 )  # fmt: skip
 MARKET_DATA, MODEL, MARKET, MONTH = ("currency", "span"), ("cutoff", "market"), ("market",), ("month",)
 ASSETS = {
     "listings": ("market_data", None, ()),
     "klines": ("market_data", MARKET_DATA, ()),
     "indicators": ("features", MARKET_DATA, ("klines",)),
-    **dict.fromkeys(MODELS, ("training", MODEL, ("indicators",))),
-    "relativeridge_model": ("training", MODEL, ("klines",)),
-    "xgboostrank_model": ("training", MODEL, ("klines",)),
-    "predictions": ("evaluation", MARKET_DATA, ("indicators", "relativeridge_model", "xgboostrank_model", *MODELS)),
+    "training_set": ("training", MODEL, ("indicators", "klines")),
+    **dict.fromkeys(MODELS, ("training", MODEL, ("training_set",))),
+    "predictions": ("evaluation", MARKET_DATA, ("indicators", *MODELS)),
     "evaluation_report": ("evaluation", MARKET, ("predictions",)),
     "pool_value": ("evaluation", MARKET, ("predictions",)),
     "champion_model": ("promotion", MARKET, ("evaluation_report", "pool_value")),

@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 
 from cryptobot_assets.assets.links import registry_page
-from cryptobot_assets.assets.listings import listing_deps
 from cryptobot_assets.assets.pictures import as_markdown, importance_picture, trial_picture
 from cryptobot_assets.assets.second_look import second_look
+from cryptobot_assets.assets.training_rows import TRAINING_SET, training_set_asset
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets, evenly
 from cryptobot_assets.checks.training import TrainingChecks, kept_results, training_check_specs
 from cryptobot_assets.domain.conformal import residual_bounds
@@ -45,7 +45,6 @@ from cryptobot_assets.storage.registry_records import (
     RegisteredVersion,
     Training,
 )
-from cryptobot_assets.storage.samples import source_table
 from cryptobot_assets.storage.store import Store
 from cryptobot_assets.storage.trial_history import TRIAL_DAYS
 
@@ -66,22 +65,18 @@ def model_asset_name(algorithm: str) -> str:
 
 
 def training_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
-    """One model asset an algorithm, market x cutoff day."""
+    """The training set and one model asset an algorithm, market x cutoff day."""
     sets = {features: TrainingSets(partitions.settings, features) for features in map(features_of, ALGORITHMS)}
-    return [_model_asset(name, partitions, sets[features_of(name)]) for name in ALGORITHMS]
+    models = [_model_asset(name, partitions, sets[features_of(name)]) for name in ALGORITHMS]
+    return [training_set_asset(partitions, sets), *models]
 
 
 def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.AssetsDefinition:
     settings = partitions.settings
-    source = source_table(features_of(name)).name
 
     @dg.asset(
         name=model_asset_name(name),
-        deps=[
-            dg.AssetDep(group.asset(source), partition_mapping=partitions.training_window(group))
-            for group in partitions.groups
-        ]
-        + listing_deps(partitions),
+        deps=[TRAINING_SET],
         partitions_def=partitions.models,
         check_specs=training_check_specs(model_asset_name(name)),
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
@@ -303,7 +298,7 @@ def _registered(version: RegisteredVersion, settings: Settings) -> dict[str, str
 def _tags(context: dg.AssetExecutionContext, settings: Settings) -> dict[str, str]:
     return {
         "git_commit": git_commit(),
-        "dagster_run_id": context.run_id,
+        "dagster_run_id": context.run.run_id,
         "asset_key": context.asset_key.to_user_string(),
         "partition": str(context.partition_key),
         "market_source": market_source(settings.home, settings.exchange_url),

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 
 from cryptobot_assets.assets.training import model_asset_name
+from cryptobot_assets.assets.training_rows import TRAINING_SET
 from cryptobot_assets.automation.clock import market_now
 from cryptobot_assets.automation.records import ASSET_JOB, CRASH_RETRIES, newest_records, schedule_status
 from cryptobot_assets.domain.indicators import LOOKBACK
@@ -92,10 +93,10 @@ def _training_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
 
 
 def models_of(market: str, settings: Settings, pool: Sequence[str]) -> list[str]:
-    """Model assets to train for a market: of the algorithms asked for, those that its currencies can train."""
+    """Assets to train a market: its training set, and of the algorithms asked for those its currencies can train."""
     currencies = len(pool) if market == POOLED_MARKET else 1
     asked = settings.algorithms or usable_algorithms(currencies)
-    return [model_asset_name(name) for name in asked if is_trainable(name, currencies)]
+    return [TRAINING_SET, *(model_asset_name(name) for name in asked if is_trainable(name, currencies))]
 
 
 def _request(assets: Sequence[str], tick: datetime, key: str) -> dg.RunRequest:

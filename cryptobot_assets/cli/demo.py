@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptobot_assets.assets.training import model_asset_name
+from cryptobot_assets.assets.training_rows import TRAINING_SET
 from cryptobot_assets.cli.console import Stage, require_writable_file, say
 from cryptobot_assets.cli.leaderboard import print_leaderboard
 from cryptobot_assets.cli.market import (
@@ -170,7 +171,7 @@ def train_models(deployment: Deployment, cutoffs: Sequence[datetime], timings: T
     with Stage(f"Tune {len(algorithms)} models as of {len(cutoffs)} cutoffs", total).running() as stage:
         for cutoff in cutoffs:
             deployment.materialize(
-                [model_asset_name(name) for name in algorithms],
+                [TRAINING_SET, *map(model_asset_name, algorithms)],
                 key=model_key(POOLED_MARKET, cutoff),
                 resources={"progress": stage},
             )
