@@ -98,10 +98,10 @@ def key_input(asset: str) -> dict[str, list[str]]:
 
 
 def cpu_of(root: int) -> float:
-    """CPU seconds of a process and of all below it."""
+    """CPU seconds of a process and of all below it, ended ones too."""
     process = psutil.Process(root)
     times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
-    return sum(one.user + one.system for one in times)
+    return sum(one.user + one.system + one.children_user + one.children_system for one in times)
 
 
 def peaks(bench: Bench) -> dict[str, float]:

@@ -100,17 +100,18 @@ def null_figures(verdicts: Sequence[Judged]) -> dict[str, Any]:
 def planted_figures(verdicts: Sequence[Judged]) -> dict[str, Any]:
     """How many planted effects were found, and by algorithm how often the truth lay in the intervals."""
     names = sorted({name for one in verdicts for name in one.ic})
+    held = {name: [(one.ic[name], one.net[name]) for one in verdicts if name in one.ic] for name in names}
     return {
         "markets": len(verdicts),
         "passed": sum(one.verdict.promote for one in verdicts),
         "coverage": {
             name: {
-                "ic": share([one.ic[name].holds for one in verdicts]),
-                "net": share([one.net[name].holds for one in verdicts]),
-                "mean_ic": mean([one.ic[name].value for one in verdicts]),
-                "mean_true_ic": mean([one.ic[name].truth for one in verdicts]),
+                "ic": share([ic.holds for ic, _ in pairs]),
+                "net": share([net.holds for _, net in pairs]),
+                "mean_ic": mean([ic.value for ic, _ in pairs]),
+                "mean_true_ic": mean([ic.truth for ic, _ in pairs]),
             }
-            for name in names
+            for name, pairs in held.items()
         },
     }
 

@@ -78,7 +78,7 @@ class Judged:
 
     Attributes:
         verdict: on the best candidate, no champion reigning.
-        ic, net: by algorithm; empty without a truth span.
+        ic, net: by algorithm; empty without a truth span. A constant model has no IC.
     """
 
     candidate: str
@@ -98,7 +98,7 @@ def judge_market(klines: pl.DataFrame, plan: Plan, *, seed: int) -> Judged:
     rows = _rows_by_features(klines, plan, spans)
     closes = klines.select("currency", "time", "close")
     evaluations: list[Evaluation] = []
-    truths: dict[str, Evaluation] = {}
+    truths: dict[str, Evaluation | None] = {}
     for name in plan.algorithms:
         samples = rows[features_of(name)]
         model = _fit(name, samples, plan, spans.cutoff, seed)
@@ -112,11 +112,12 @@ def judge_market(klines: pl.DataFrame, plan: Plan, *, seed: int) -> Judged:
     best = best_candidate([one.candidate for one in evaluations], skill.superior)
     control = next((one.control.net for one in evaluations if one.control), None)
     verdict = judge(best, None, skill=skill, control_net=control)
+    pairs = [(one, truths[one.algorithm]) for one in evaluations if truths.get(one.algorithm)]
     return Judged(
         best.algorithm,
         verdict,
-        ic={one.algorithm: _ic(one, truths[one.algorithm]) for one in evaluations if one.algorithm in truths},
-        net={one.algorithm: _net(one, truths[one.algorithm]) for one in evaluations if one.algorithm in truths},
+        ic={one.algorithm: _ic(one, truth) for one, truth in pairs if None not in (one.score.ic, truth.score.ic)},
+        net={one.algorithm: _net(one, truth) for one, truth in pairs},
     )
 
 
