@@ -21,7 +21,7 @@ demo: $(INSTALLED) ## Klines to a served prediction, end to end, on embedded def
 	$(call step,demo,$(BIN)/cryptobot demo --once)
 	@echo "Bring the platform up on this home with: make up"
 
-up: $(INSTALLED) ## Dagster, MLflow and the prediction service on this machine.
+up: $(INSTALLED) ## Dagster, MLflow, the prediction service and the dashboard on this machine.
 	@$(BIN)/cryptobot up
 
 test: $(INSTALLED) ## Install what the tests need, then lint and run the whole suite.

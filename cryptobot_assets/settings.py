@@ -136,6 +136,9 @@ class Settings(BaseSettings):
     api_key: str | None = Field(None, description="when set, the prediction service demands it")
     service_port: int = Field(3000, ge=0, le=65_535, description="prediction service")
     dashboard_port: int = Field(8501, ge=0, le=65_535, description="dashboard")
+    dashboard_stores: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma list of further stores the dashboard offers, each as store_url has it"
+    )
     webserver_port: int = Field(3001, ge=0, le=65_535, description="Dagster webserver")
     mlflow_port: int = Field(5000, ge=0, le=65_535, description="MLflow server")
     service_market: str = Field("ALL", description="the market whose champion the service serves")
@@ -225,16 +228,9 @@ class Settings(BaseSettings):
             )
         return chosen
 
-    @field_validator("algorithms", mode="before")
+    @field_validator("algorithms", "alert_email", "dashboard_stores", mode="before")
     @classmethod
-    def _split_algorithms(cls, value: Any) -> Any:
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else tuple(value)
-        )
-
-    @field_validator("alert_email", mode="before")
-    @classmethod
-    def _split_people(cls, value: Any) -> Any:
+    def _split_list(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("alert_email")

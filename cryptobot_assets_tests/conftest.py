@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,25 @@ from cryptobot_assets.exchange.server import make_app, start
 from cryptobot_assets.storage import weight_file
 
 MakeExchange = Callable[..., str]
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser; where everything is required its absence is a failure, else the test is skipped."""
+    path = shutil.which("chromium")
+    if path is None:
+        reason = "no chromium on the PATH: install Debian's package chromium, or run `make test`, which does"
+        if os.environ.get("CI") or os.environ.get("CRYPTOBOT_REQUIRE_ALL") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

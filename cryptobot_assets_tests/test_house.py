@@ -46,6 +46,17 @@ FLOORS = (
 BESIDE = {
     "exchange": {"errors", "domain", "exchange"},
     "serving": {"errors", "linux", "settings", "domain", "models", "storage", "serving"},
+    "dashboard": {
+        "errors",
+        "settings",
+        "profile",
+        "domain",
+        "storage",
+        "leaderboard",
+        "report",
+        "page",
+        "dashboard",
+    },
 }
 """Parts that stand beside the floors, and all they may import."""
 
@@ -54,7 +65,14 @@ HOMES = {
     "purgedcv": ("domain/significance.py",),
     "deltalake": ("storage/lake",),
     "duckdb": ("storage/sql.py",),
-    "requests": ("storage/http.py", "storage/mlflow_client.py", "alerts/webhook.py", "processes.py", "cli/"),
+    "requests": (
+        "storage/http.py",
+        "storage/mlflow_client.py",
+        "alerts/webhook.py",
+        "processes.py",
+        "cli/",
+        "dashboard/service.py",
+    ),
     "mlflow": ("storage/mlflow_client.py",),
     "psycopg2": ("storage/",),
     "adbc_driver_manager": ("storage/postgres",),
@@ -71,6 +89,8 @@ HOMES = {
     "jinja2": ("page/render.py",),
     "aiohttp": ("exchange/",),
     "bentoml": ("serving/service.py",),
+    "streamlit": ("dashboard/views/",),
+    "plotly": ("dashboard/figures",),
     "starlette": ("serving/",),
     "prometheus_client": ("serving/metrics.py",),
     "pydantic": ("settings.py",),
@@ -91,8 +111,10 @@ HEAVY = {
     "mlflow",
     "onnxruntime",
     "purgedcv",
+    "plotly",
     "skl2onnx",
     "sklearn",
+    "streamlit",
     "xgboost",
 }
 """Libraries that take a second or 100 MB to import."""
@@ -229,8 +251,9 @@ def _is_method_call(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
 
 
-def test_exchange_serving_models_and_domain_never_reach_dagster():
-    assert [path for path in modules("exchange", "serving", "models", "domain") if "dagster" in reach(path)] == []
+def test_exchange_serving_dashboard_models_and_domain_never_reach_dagster():
+    apart = modules("exchange", "serving", "dashboard", "models", "domain")
+    assert [path for path in apart if "dagster" in reach(path)] == []
 
 
 def test_exchange_and_models_never_reach_the_registry_or_the_store():

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import click
 
+from cryptobot_assets.cli.exchange import exchange
 from cryptobot_assets.domain.intervals import parse_day
 from cryptobot_assets.errors import CryptobotError, UsageError
 from cryptobot_assets.interrupts import keep_interrupts
@@ -31,6 +32,9 @@ def cryptobot(debug: bool) -> None:
 
     Settings are environment variables (CRYPTOBOT_HOME, CRYPTOBOT_CURRENCIES, ...); see the README.
     """
+
+
+cryptobot.add_command(exchange)
 
 
 @cryptobot.command()
@@ -76,47 +80,18 @@ def demo(
 
 @cryptobot.command()
 def up() -> None:
-    """Run the platform on this machine: Dagster, MLflow and the prediction service, until Ctrl-C."""
+    """Run the platform on this machine: Dagster, MLflow, the prediction service, the dashboard; until Ctrl-C."""
     from cryptobot_assets.cli.up import run_up
 
     run_up(Settings.load())
 
 
 @cryptobot.command()
-@click.option("--port", type=click.IntRange(0, 65535), required=True, help="Port to listen on; 0 picks a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--replay", type=PATH, multiple=True, help="Replay recorded klines (Parquet file or directory).")
-@click.option("--simulate", "simulate_seed", type=click.IntRange(0), help="Simulate a market from this seed.")
-@click.option("--currencies", type=click.IntRange(1), help="How many simulated currencies; default 8.")
-@click.option("--days", type=click.IntRange(1), help="How many simulated days; default 60.")
-@click.option("--interval", type=click.Choice(["1m", "1h"]), help="Kline interval; default 1m.")
-@click.option("--start", "start_day", help="First simulated day (YYYY-MM-DD); default 2025-01-01.")
-@click.option("--faults", help="Faults to inject, for example 429:0.01,reset:0.01,seed=5.")
-def exchange(
-    port: int,
-    host: str,
-    replay: tuple[Path, ...],
-    simulate_seed: int | None,
-    currencies: int | None,
-    days: int | None,
-    interval: str | None,
-    start_day: str | None,
-    faults: str | None,
-) -> None:
-    """A Binance-shaped HTTP server of recorded or simulated klines."""
-    from cryptobot_assets.exchange.command import run_exchange
+def dashboard() -> None:
+    """Run the dashboard alone, over what is stored, until Ctrl-C."""
+    from cryptobot_assets.cli.dashboard import run_dashboard
 
-    run_exchange(
-        port=port,
-        host=host,
-        replay=replay,
-        simulate_seed=simulate_seed,
-        currencies=currencies,
-        days=days,
-        interval=interval,
-        start_day=parse_day(start_day) if start_day else None,
-        faults=faults,
-    )
+    run_dashboard(Settings.load())
 
 
 @cryptobot.command()

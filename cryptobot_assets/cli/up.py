@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cryptobot_assets.cli.console import say
 from cryptobot_assets.cli.market import archive_beside, exchange_of
+from cryptobot_assets.dashboard.command import HEALTH, dashboard_command
 from cryptobot_assets.deployment import open_instance
 from cryptobot_assets.home import require_writable_home
 from cryptobot_assets.processes import Supervisor, free_port, require_free_port
@@ -25,6 +26,7 @@ def run_up(settings: Settings) -> None:
         "webserver": require_free_port(settings.webserver_port, "Dagster", setting="CRYPTOBOT_WEBSERVER_PORT"),
         "mlflow": require_free_port(settings.mlflow_port, "MLflow", setting="CRYPTOBOT_MLFLOW_PORT"),
         "service": require_free_port(settings.service_port, "the prediction service", setting="CRYPTOBOT_SERVICE_PORT"),
+        "dashboard": require_free_port(settings.dashboard_port, "the dashboard", setting="CRYPTOBOT_DASHBOARD_PORT"),
     }
     try:
         with open_instance(settings):
@@ -78,6 +80,9 @@ def _start_services(
     argv, extra = service_command(settings, ports["service"])
     service = f"http://127.0.0.1:{ports['service']}"
     start("Prediction service", argv, f"{service}/livez", service, environment | extra)
+    argv, extra = dashboard_command(settings, ports["dashboard"])
+    dashboard = f"http://127.0.0.1:{ports['dashboard']}"
+    start("Dashboard", argv, f"{dashboard}{HEALTH}", dashboard, environment | extra)
 
 
 def runs_by_itself(settings: Settings) -> str:

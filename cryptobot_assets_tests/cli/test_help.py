@@ -12,6 +12,7 @@ OPTIONS = {
         "--algorithms", "--seed", "--home",
     ),
     "up": (),
+    "dashboard": (),
     "exchange": ("--port", "--replay", "--simulate", "--currencies", "--days", "--faults"),
     "backfill": ("--currencies", "--from", "--to"),
     "report": ("--market", "--from", "--to", "--json", "--html"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -20,19 +19,13 @@ from cryptobot_assets.cli.market import READY
 from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.processes import Child, Supervisor, free_port
 from cryptobot_assets.settings import Settings
+from cryptobot_assets_tests.conftest import CHROMIUM_FLAGS
 
 pytestmark = [pytest.mark.browser, pytest.mark.platform, pytest.mark.timeout(600)]
 
 DAY = "2025-01-02"
 DAY_MS = 1_735_776_000_000
 HALF_DAY_MS = 12 * 60 * 60 * 1_000
-CHROMIUM_FLAGS = (
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 STEP_MS = 60_000
 TALL = {"width": 1600, "height": 2000}
 START_SECONDS = 200
@@ -61,18 +54,6 @@ class Platform:
             assert self.up.is_alive(), self.up.output()
             assert time.monotonic() < deadline, self.up.output()
             time.sleep(0.2)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    """The browser; where everything is required its absence is a failure, else the test is skipped."""
-    path = shutil.which("chromium")
-    if path is None:
-        reason = "no chromium on the PATH: install Debian's package chromium, or run `make test`, which does"
-        if os.environ.get("CI") or os.environ.get("CRYPTOBOT_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +138,13 @@ def test_a_person_can_see_the_lineage_and_materialize_a_partition(
     page.screenshot(path=screenshots / "runs.png")
     see_partition(page, rows=rows_recorded(platform.exchange, "BTCUSDT"), screenshots=screenshots)
     platform.wait_until_everything_is_up()
+    see_the_dashboard(page, platform)
+
+
+def see_the_dashboard(page: Page, platform: Platform) -> None:
+    """Open the address that was printed, and read that it looks at this deployment's store."""
+    page.goto(re.search(r"^Dashboard +(http://\S+)$", platform.up.output(), re.MULTILINE).group(1) + "/data")
+    expect(page.get_by_text(str(platform.home / "lake"))).to_be_visible()
 
 
 def see_every_asset(page: Page, home: Path) -> None:
