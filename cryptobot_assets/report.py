@@ -49,14 +49,20 @@ def market_report(
     return report_of(read_evidence(store, settings, market, start=start, end=end), registry, settings)
 
 
-def report_of(evidence: Evidence, registry: Registry, settings: Settings) -> dict[str, Any]:
-    """The same of evidence that was read already."""
+def report_of(
+    evidence: Evidence, registry: Registry, settings: Settings, *, tried: Mapping[str, Overfitting] | None = None
+) -> dict[str, Any]:
+    """The same of evidence that was read already.
+
+    Args:
+        tried: see `overfitting_of`; found here where it was not yet.
+    """
     evaluations, rules = list(evidence.evaluations), evidence.rules
     registered = registry.versions(evidence.market)
     versions = {(one.algorithm, one.version): one for one in registered}
     coverages = coverages_of(evidence, registered, settings)
     champion = registry.champion(evidence.market)
-    tried = overfitting_of(registry, settings, evidence.market, evaluations)
+    tried = overfitting_of(registry, settings, evidence.market, evaluations) if tried is None else tried
     return {
         "models": [
             _model(
@@ -169,12 +175,13 @@ def verdict_on(
     reigning: RegisteredVersion | None,
     *,
     skill: Superiority,
+    tried: Mapping[str, Overfitting] = MappingProxyType({}),
 ) -> Verdict:
     """What the gate says of one version; not passed where it is not the newest that scored rows."""
     name = f"{version.algorithm} version {version.source_version}"
     if not any((one.algorithm, one.version) == (version.algorithm, version.source_version) for one in evaluations):
         return Verdict(False, (f"the gate has not judged {name}: it is not the newest version that scored rows",))
-    return judge_evaluations(evaluations, reigning, skill=skill, algorithm=version.algorithm)[1]
+    return judge_evaluations(evaluations, reigning, skill=skill, algorithm=version.algorithm, tried=tried)[1]
 
 
 def _risk_in_words(evaluations: Sequence[Evaluation], risks: Mapping[str, BeyondRisk]) -> list[str]:

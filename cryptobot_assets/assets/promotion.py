@@ -117,9 +117,10 @@ def override_gate(
     by: str,
     reason: str,
     now: datetime,
+    tried: Mapping[str, Overfitting] = MappingProxyType({}),
 ) -> RegisteredVersion:
     """Make a version champion because a person says so; what the gate says of it is recorded and stays its verdict."""
-    verdict = verdict_on(version, evaluations, registry.champion(version.market), skill=skill)
+    verdict = verdict_on(version, evaluations, registry.champion(version.market), skill=skill, tried=tried)
     override = Override(
         by=by,
         time=now.isoformat(),

@@ -39,6 +39,7 @@ def run_promote(settings: Settings, market: str, model: str, version: str, reaso
         by=who(),
         reason=reason,
         now=datetime.now(UTC),
+        tried=overfitting_of(registry, settings, market, evaluations),
     )
     say(f"{champion.algorithm} version {champion.source_version} serves {market} now ({champion.verdict}).")
     say(f"  ! {champion.override.told}")

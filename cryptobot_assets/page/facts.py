@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from cryptobot_assets.domain.intervals import interval_delta
+from cryptobot_assets.domain.trial_days import Overfitting
 from cryptobot_assets.leaderboard import Evidence
 from cryptobot_assets.report import data_report, report_of
 from cryptobot_assets.settings import Settings
@@ -80,7 +81,13 @@ def _trials(table: bytes | None) -> tuple[float | None, ...]:
 
 
 def whole_report(
-    store: Store, registry: Registry, settings: Settings, evidence: Evidence, source: str
+    store: Store,
+    registry: Registry,
+    settings: Settings,
+    evidence: Evidence,
+    source: str,
+    *,
+    tried: Mapping[str, Overfitting] | None = None,
 ) -> dict[str, Any]:
     """The report of the evidence with the data it rests on: what the page shows, and holds as JSON."""
     currencies = currencies_of(evidence.predictions.values())
@@ -94,7 +101,7 @@ def whole_report(
         "days": {"from": start.date().isoformat(), "to": end.date().isoformat()},
         "source": source,
         **data_report(store, only, start=start, end=end),
-        **report_of(evidence, registry, settings),
+        **report_of(evidence, registry, settings, tried=tried),
     }
 
 

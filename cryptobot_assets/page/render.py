@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cryptobot_assets.domain.promotion import Verdict
 from cryptobot_assets.domain.significance import Superiority
 from cryptobot_assets.leaderboard import Evidence
+from cryptobot_assets.overfitting import overfitting_of
 from cryptobot_assets.page.content import Content, make_content
 from cryptobot_assets.page.facts import read_makings, whole_report
 from cryptobot_assets.profile import market_source
@@ -54,12 +55,15 @@ class MadePage:
 
 def make_page(store: Store, registry: Registry, settings: Settings, evidence: Evidence, *, now: datetime) -> MadePage:
     """The report page of a market, of evidence with at least one evaluation."""
-    report = whole_report(store, registry, settings, evidence, market_source(settings.home, settings.exchange_url))
+    tried = overfitting_of(registry, settings, evidence.market, evidence.evaluations)
+    source = market_source(settings.home, settings.exchange_url)
+    report = whole_report(store, registry, settings, evidence, source, tried=tried)
     skill = report["skill"]
     best, verdict = judge_evaluations(
         evidence.evaluations,
         registry.champion(evidence.market),
         skill=Superiority(skill["hours"], skill["p_value"], tuple(skill["superior"])),
+        tried=tried,
     )
     content = make_content(
         evidence,
