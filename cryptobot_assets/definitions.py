@@ -11,6 +11,7 @@ from cryptobot_assets.assets.gap_repair import gap_repair_assets
 from cryptobot_assets.assets.listings import listing_assets
 from cryptobot_assets.assets.maintenance import maintenance_assets
 from cryptobot_assets.assets.market_data import market_data_assets
+from cryptobot_assets.assets.paper import paper_assets
 from cryptobot_assets.assets.predictions import prediction_assets
 from cryptobot_assets.assets.promotion import promotion_assets
 from cryptobot_assets.assets.training import model_asset_name, training_assets
@@ -41,6 +42,7 @@ def _build(partitions: Partitions) -> dg.Definitions:
             *prediction_assets(partitions, [model_asset_name(name) for name in ALGORITHMS]),
             *evaluation_assets(partitions),
             *promotion_assets(partitions),
+            *paper_assets(partitions),
             *maintenance_assets(partitions),
         ],
         resources=make_resources(partitions.settings),

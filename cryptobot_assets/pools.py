@@ -8,5 +8,6 @@ they can be changed.
 EXCHANGE = "exchange"
 STORE = "store"
 LISTINGS = "listings"
-LIMITS = {EXCHANGE: 1, STORE: 2, LISTINGS: 1}
+PAPER = "paper"
+LIMITS = {EXCHANGE: 1, STORE: 2, LISTINGS: 1, PAPER: 1}
 """Runs at a time. One run alone reads the exchange as fast as its request weight allows."""

@@ -196,6 +196,13 @@ class Settings(BaseSettings):
     pool_capacity: float = Field(
         0.01, gt=0, le=1, description="largest share of 24 h traded value that a sleeve holds of a currency"
     )
+    paper_rule: Literal["best", "top", "top_above_costs", "keep", "keep_calm", "keep_that_pay"] = Field(
+        "keep", description="allocation rule of the paper bot"
+    )
+    paper_cron: str = Field("5 * * * *", pattern=CRON_PATTERN, description="when the paper bot books what is due")
+    paper_patience_minutes: int = Field(
+        30, ge=1, le=60, description="minutes after an hour in which its orders may still find an open"
+    )
 
     @classmethod
     def settings_customise_sources(

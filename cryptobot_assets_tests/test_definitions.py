@@ -36,6 +36,7 @@ ASSETS = {
     "evaluation_report": ("evaluation", MARKET, ("predictions",)),
     "pool_value": ("evaluation", MARKET, ("predictions",)),
     "champion_model": ("promotion", MARKET, ("evaluation_report", "pool_value")),
+    "paper_ledger": ("paper", None, ("champion_model", "indicators", "klines")),
     "gap_ledger": ("market_data", MONTH, ("klines",)),
     "gap_repair": ("market_data", MONTH, ("gap_ledger",)),
     "store_backup": ("maintenance", None, ()),
@@ -100,6 +101,7 @@ SCHEDULES = {
     "gaps_schedule": "30 1 * * *",
     "evaluation_schedule": "0 2 * * *",
     "training_schedule": "0 3 * * 1",
+    "paper_schedule": "5 * * * *",
     "backup_schedule": "30 2 * * *",
     "maintenance_schedule": "30 4 * * 0",
 }
@@ -121,11 +123,11 @@ def test_automation_runs_by_itself_where_the_settings_say_so(on: bool, tmp_path:
 
 
 def test_schedules_tick_when_the_settings_say_so(tmp_path: Path) -> None:
-    names = ("ingestion", "indicators", "evaluation", "training", "backup", "maintenance")
+    names = ("ingestion", "indicators", "evaluation", "training", "backup", "maintenance", "paper")
     crons = {f"{name}_cron": f"{minute} * * * *" for minute, name in enumerate(names)}
     repository = build_definitions(make_settings(tmp_path, **crons)).get_repository_def()
     ticking = {one.name: one.cron_schedule for one in repository.schedule_defs}
-    assert [ticking[f"{name}_schedule"] for name in names] == [f"{minute} * * * *" for minute in range(6)]
+    assert [ticking[f"{name}_schedule"] for name in names] == [f"{minute} * * * *" for minute in range(7)]
 
 
 def test_it_loads_as_dagster_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

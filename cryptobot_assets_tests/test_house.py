@@ -30,6 +30,7 @@ FLOORS = (
         "leaderboard",
         "overfitting",
         "page",
+        "paper",
         "report",
         "universe",
         "wholeness",

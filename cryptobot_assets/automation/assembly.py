@@ -8,6 +8,7 @@ from cryptobot_assets.automation.gaps import gap_schedules
 from cryptobot_assets.automation.listings import listing_sensors
 from cryptobot_assets.automation.maintenance import maintenance_schedules
 from cryptobot_assets.automation.models import model_schedules
+from cryptobot_assets.automation.paper import paper_schedules
 from cryptobot_assets.automation.schedules import market_data_schedules
 from cryptobot_assets.partitions import Partitions
 
@@ -18,6 +19,7 @@ CONCERNS = (
     following_sensors,
     gap_schedules,
     model_schedules,
+    paper_schedules,
     maintenance_schedules,
 )
 """Each returns the jobs, schedules and sensors of one concern."""

@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from cryptobot_assets.cli.exchange import exchange
+from cryptobot_assets.cli.paper_commands import paper
 from cryptobot_assets.domain.intervals import parse_day
 from cryptobot_assets.errors import CryptobotError, UsageError
 from cryptobot_assets.interrupts import keep_interrupts
@@ -182,7 +183,7 @@ def features(market: str) -> None:
 @click.option("--format", "kind", type=click.Choice(["table", "csv", "parquet"]), default="table", show_default=True)
 @click.option("--out", type=PATH, help="Write to this file instead of stdout.")
 def sql(query: str, kind: str, out: Path | None) -> None:
-    """Read-only SQL (DuckDB) over klines, indicators, predictions and gaps."""
+    """Read-only SQL (DuckDB) over klines, indicators, predictions, gaps and the paper bot's ledger."""
     from cryptobot_assets.cli.sql import run_sql
 
     run_sql(Settings.load(), query, kind, out)
@@ -275,6 +276,9 @@ def doctor() -> None:
 
     if not run_doctor():
         raise CryptobotError("not everything is well: mend what the lines marked MEND name")
+
+
+cryptobot.add_command(paper)
 
 
 def main() -> None:

@@ -27,6 +27,8 @@ from cryptobot_assets.domain.portfolio import Result, judge_run, simulate, trail
 
 TENTH = 10
 BETTER_HALF = 0.5
+RULE_NAMES = ("best", "top", "top_above_costs", "keep", "keep_calm", "keep_that_pay")
+"""How settings name the rules of `rules_for`, in its order."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ def rules_for(currencies: int, cost: float) -> dict[str, Rule]:
         f"keep {k}, bought by 1/volatility": inverse_volatility(keep),
         f"keep {k}, trades that pay": worth_its_cost(keep, cost),
     }
+
+
+def rule_named(name: str, currencies: int, cost: float) -> Rule:
+    """One of the rules of `rules_for`, by its place in `RULE_NAMES`."""
+    return tuple(rules_for(currencies, cost).values())[RULE_NAMES.index(name)]
 
 
 def judge_rules(

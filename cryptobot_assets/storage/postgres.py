@@ -35,7 +35,7 @@ from cryptobot_assets.storage.postgres_statements import COUNTS, SPANS, conditio
 from cryptobot_assets.storage.rules import broken_rules, require_rows
 from cryptobot_assets.storage.store import INDICATORS, NO_VERSION, Table
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration, which this code reads and writes."""
 
 Equal = dict[str, str | Sequence[str]]

@@ -17,6 +17,7 @@ import polars as pl
 from cryptobot_assets.domain.indicators import INDICATOR_SCHEMA
 from cryptobot_assets.domain.klines import KLINE_CONSTRAINTS, KLINE_SCHEMA, UTC_TIME
 from cryptobot_assets.domain.ledger import COVERAGE_SCHEMA
+from cryptobot_assets.domain.paper_ledger import LEDGER_CONSTRAINTS, LEDGER_KEYS, LEDGER_NULLABLE, LEDGER_SCHEMAS
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.postgres_address import is_postgres
@@ -133,7 +134,19 @@ EXCHANGE_CLIENTS = Table(
 )
 """Machines that read from an exchange now: when each last said so, and until when it was told to wait."""
 
-TABLES: dict[str, Table] = {table.name: table for table in (KLINES, INDICATORS, PREDICTIONS, GAPS, COVERAGE, LISTINGS)}
+PAPER_DECISIONS, PAPER_FILLS, PAPER_BALANCES = (
+    Table(name, schema, LEDGER_KEYS[name], ("market",), LEDGER_NULLABLE[name], LEDGER_CONSTRAINTS[name])
+    for name, schema in LEDGER_SCHEMAS.items()
+)
+"""What the paper bot decided, traded and was worth, see `domain/paper_ledger.py`."""
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        *(KLINES, INDICATORS, PREDICTIONS, GAPS, COVERAGE, LISTINGS),
+        *(PAPER_DECISIONS, PAPER_FILLS, PAPER_BALANCES),
+    )
+}
 """What people ask and copy; `EXCHANGE_CLIENTS` is the platform's own business."""
 
 

@@ -19,6 +19,7 @@ OPTIONS = {
     "features": ("--market",),
     "promote": ("--market", "--model", "--version", "--reason", "--by-gate", "--undo"),
     "holdout": ("open", "log"),
+    "paper": ("status", "backtest"),
     "sql": ("QUERY", "--format", "[table|csv|parquet]", "--out"),
     "retrain": ("NAME", "VERSION"),
     "copy": ("FROM_URL", "TO_URL"),

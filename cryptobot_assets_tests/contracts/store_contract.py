@@ -26,6 +26,9 @@ from cryptobot_assets.storage.store import (
     INDICATORS,
     KLINES,
     LISTINGS,
+    PAPER_BALANCES,
+    PAPER_DECISIONS,
+    PAPER_FILLS,
     PREDICTIONS,
     TABLES,
     Store,
@@ -60,7 +63,30 @@ BROKEN = [
     (COVERAGE, {"halt": None}),
     (LISTINGS, {"end": START}),
     *[(LISTINGS, {name: None}) for name in ("base", "quote", "kind", "position")],
+    *[(PAPER_DECISIONS, {name: -0.1}) for name in ("held_weight", "target_weight", "quantity")],
+    *[(PAPER_DECISIONS, {name: None}) for name in ("algorithm", "version", "price", "target_weight")],
+    (PAPER_DECISIONS, {"target_weight": 1.1}),
+    (PAPER_FILLS, {"side": "borrow"}),
+    (PAPER_FILLS, {"filled_at": START}),
+    *[(PAPER_FILLS, {name: 0.0}) for name in ("quantity", "price")],
+    *[(PAPER_FILLS, {"cost": value}) for value in (-1.0, None, float("nan"))],
+    *[(PAPER_BALANCES, {name: -1.0}) for name in ("cash", "sleeve_cash", "holdings")],
+    *[(PAPER_BALANCES, {"equity": value}) for value in (90.0, None, float("inf"))],
+    (PAPER_BALANCES, {"rule": None}),
 ]
+
+PAPER = {
+    PAPER_DECISIONS.name: {
+        "algorithm": "ridge", "version": "1", "predicted_return": 0.1, "rank": 1, "held_weight": 0.0,
+        "target_weight": 1.0, "price": 2.0, "quantity": 3.0, "note": None,
+    },
+    PAPER_FILLS.name: {"account": "bot", "side": "buy", "quantity": 3.0, "price": 2.0, "cost": 0.1},
+    PAPER_BALANCES.name: {
+        "rule": "keep", "capital": 100.0, "sleeve_cash": 1.0, "cash": 40.0, "holdings": 60.0, "equity": 100.0,
+        "universe_equity": 99.0, "bitcoin_equity": None, "cost": 0.1, "traded": 6.0, "note": None,
+    },
+}  # fmt: skip
+"""By table of the paper ledger: values of a row that keeps the rules."""
 
 
 def make_rows(table: Table, count: int = 48, *, currency: str = "BTCUSDT", seed: int = 0) -> pl.DataFrame:
@@ -78,6 +104,10 @@ def make_rows(table: Table, count: int = 48, *, currency: str = "BTCUSDT", seed:
     if table is COVERAGE:
         counts = {"expected": 24, "stored": 20, "outage": 3, "halt": 0, "not_listed": 0, "delisted": 0, "missing": 1}
         return closes.select("currency", "time", **{name: pl.lit(n, pl.Int64) for name, n in counts.items()})
+    if table.name in PAPER:
+        values = {"market": "ALL", **PAPER[table.name]}
+        blank = [pl.lit(value, table.schema[name]).alias(name) for name, value in values.items()]
+        return closes.with_columns(*blank, filled_at=pl.col("time")).select(list(table.schema))
     end = (pl.col("time") + timedelta(minutes=30)).alias("end")
     if table is LISTINGS:
         names = {"base": "BTC", "quote": "USDT", "kind": "coin"}
