@@ -161,6 +161,7 @@ def test_whoever_reads_outcomes_knows_of_the_holdout() -> None:
     texts = {one.relative_to(package).as_posix(): one.read_text() for one in package.rglob("*.py")}
     bound = {"read_predictions(": "open_end", "SampleReader(": "holdout_start"}
     free = {"leaderboard.py", "holdout.py", "storage/samples.py", "assets/look_ahead.py", "serving/features.py"}
+    free |= {"storage/paper_hours.py"}  # reads no label; the bot ends where the holdout begins
     readers = {(name, call) for name, text in texts.items() for call in bound if call in text and name not in free}
     assert readers
     assert {(name, call) for name, call in readers if bound[call] not in texts[name]} == set()

@@ -34,7 +34,7 @@ AMOUNTS = (
 TABLES = f"""
 CREATE TABLE paper_decisions (
     {columns(TEXT, "market", "currency")}, time timestamptz, {columns(TEXT, "algorithm", "version")},
-    {columns("double precision", *WEIGHTS)}, rank bigint, note {TEXT},
+    predicted_return double precision, rank bigint, {columns("double precision", *WEIGHTS[1:])}, note {TEXT},
     PRIMARY KEY (market, currency, time),
     {present("market", "currency", "time", "algorithm", "version", *WEIGHTS[1:])},
     {finite(*WEIGHTS)},
