@@ -28,7 +28,7 @@ from cryptobot_assets.domain.evaluation import Evaluation, report_row
 from cryptobot_assets.domain.metrics import at_whole_hours
 from cryptobot_assets.domain.pool_value import equity, holding_curve
 from cryptobot_assets.domain.rule_table import result_row
-from cryptobot_assets.leaderboard import costs_of, evaluate_predictions, evaluate_rules
+from cryptobot_assets.leaderboard import Tapes, costs_of, evaluate_predictions, evaluate_rules
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.store import PREDICTIONS, Store
 
@@ -118,7 +118,7 @@ def value(store: Store, settings: Settings, chosen: Selection) -> Value | None:
     _, evaluation = evaluated(store, settings, chosen, alone=False)
     if evaluation is None or evaluation.pool is None or evaluation.hours is None or evaluation.control is None:
         return None
-    rules = evaluate_rules(store, settings, [evaluation])[evaluation.algorithm]
+    rules = evaluate_rules(Tapes(store, settings.interval), settings, [evaluation])[evaluation.algorithm]
     row = report_row(evaluation, costs_of(settings), trials=settings.trials, folds=settings.folds)["pool_value"]
     net = equity(evaluation.pool)
     return Value(

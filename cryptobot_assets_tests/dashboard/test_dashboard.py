@@ -150,14 +150,14 @@ def read_on_a_desk(page: Page, screenshots: Path) -> None:
 
 def read_on_a_phone(page: Page, screenshots: Path) -> None:
     """Every page fits the width of a phone."""
-    for path in ("predictions", "skill", "value", "data", "drift", "champion"):
+    for path in ("", "skill", "value", "data", "drift", "champion"):
         page.goto(f"/{path}")
         page.wait_for_selector("h3")
         page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
         page.wait_for_timeout(300)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE["width"], f"{path} is {width} wide"
-        page.screenshot(path=screenshots / f"{path}-phone.png")
+        page.screenshot(path=screenshots / f"{path or 'predictions'}-phone.png")
 
 
 def drawn(page: Page, count: int) -> None:

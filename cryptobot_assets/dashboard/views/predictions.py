@@ -61,6 +61,7 @@ def prediction_figures(rows: pl.DataFrame, closes: pl.DataFrame, chosen: Selecti
     """The figures of the page, thinned for a screen."""
     step = interval_delta(interval)
     cutoffs = queries.cutoffs_within(rows, chosen.span)
+    days = [chosen.span.start, chosen.span.end]
     price = line_points(closes, "close", step=step)
     lines = {name: line_points(rows, name, step=step) for name in ("predicted_return", "realised_return")}
     return [
@@ -68,7 +69,7 @@ def prediction_figures(rows: pl.DataFrame, closes: pl.DataFrame, chosen: Selecti
             "price",
             f"Price of {chosen.currency}",
             f"Close of each {interval} kline. {thinned(closes.height, price.height)}",
-            price_figure(price, cutoffs, chosen.currency),
+            price_figure(price, cutoffs, chosen.currency).update_xaxes(range=days),
         ),
         Shown(
             "returns",
@@ -76,7 +77,7 @@ def prediction_figures(rows: pl.DataFrame, closes: pl.DataFrame, chosen: Selecti
             "Both stand at the time of the row that was scored; the outcome was known 24 hours later. Dashed: cutoff "
             "of the version in force from there on. "
             + thinned(rows.height, max(points.height for points in lines.values())),
-            return_figure(lines["predicted_return"], lines["realised_return"], cutoffs),
+            return_figure(lines["predicted_return"], lines["realised_return"], cutoffs).update_xaxes(range=days),
         ),
     ]
 
