@@ -146,6 +146,7 @@ class Settings(BaseSettings):
     folds: int = Field(3, ge=1, description="walk-forward folds per trial")
     seed: int = Field(7, ge=0, description="seed of tuning and bootstraps")
     algorithms: Annotated[tuple[str, ...], NoDecode] = Field((), description="comma list; empty means the default ones")
+    warm_start: bool = Field(True, description="whether tuning begins with an earlier version's values")
     train_stride_minutes: int = Field(30, ge=1, description="spacing of training rows per currency at 1m")
     max_training_rows: int = Field(400_000, ge=1_000, description="rows of the final fit; more are thinned evenly")
     max_tuning_rows: int = Field(120_000, ge=1_000, description="rows of one tuning trial; more are thinned evenly")

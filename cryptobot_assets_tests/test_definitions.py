@@ -20,10 +20,13 @@ pytestmark = pytest.mark.filterwarnings(
 
 SPANS = {"1m": "day", "1h": "month"}
 CURRENCIES = ("BTCUSDT", "ETHUSDT", "LTCUSDT")
-MODELS = (
+MEMBERS = (
     "bayesianridge_model", "catboost_model", "elasticnet_model", "huber_model",
     "lasso_model", "lassolars_model", "ridge_model", "xgboost_model",
-    "zero_model", "momentum_model", "ar_model", "xgboostdirection_model", "relativeridge_model", "xgboostrank_model",
+)  # fmt: skip
+MODELS = (
+    *MEMBERS, "zero_model", "momentum_model", "ar_model", "xgboostdirection_model", "relativeridge_model",
+    "xgboostrank_model", "neural_model",
 )  # fmt: skip
 MARKET_DATA, MODEL, MARKET, MONTH = ("currency", "span"), ("cutoff", "market"), ("market",), ("month",)
 ASSETS = {
@@ -32,7 +35,8 @@ ASSETS = {
     "indicators": ("features", MARKET_DATA, ("klines",)),
     "training_set": ("training", MODEL, ("indicators", "klines")),
     **dict.fromkeys(MODELS, ("training", MODEL, ("training_set",))),
-    "predictions": ("evaluation", MARKET_DATA, ("indicators", *MODELS)),
+    "ensemble_model": ("training", MODEL, ("training_set", *MEMBERS)),
+    "predictions": ("evaluation", MARKET_DATA, ("indicators", "ensemble_model", *MODELS)),
     "evaluation_report": ("evaluation", MARKET, ("predictions",)),
     "pool_value": ("evaluation", MARKET, ("predictions",)),
     "champion_model": ("promotion", MARKET, ("evaluation_report", "pool_value")),

@@ -1,6 +1,6 @@
 """A registered version, trained again from what its tags tell, and compared with itself.
 
-    tags: store version, currencies, settings, digest --> the rows of then --> train --> the same predictions
+    tags: store version, currencies, settings, beginning, digest --> rows of then --> train --> the same predictions
 
 The store is read at the version the tags name, so what was appended or mended since changes nothing.
 A store without old versions is read as it is, and the digest tells whether the rows are still those.
@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from cryptobot_assets.assets.training import describe, git_commit, train
+from cryptobot_assets.assets.fitting import train
+from cryptobot_assets.assets.training_record import describe, git_commit
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets
 from cryptobot_assets.checks.training import TrainingChecks
 from cryptobot_assets.errors import NoModel, StoreError
@@ -26,12 +27,14 @@ from cryptobot_assets.models.algorithms import features_of
 from cryptobot_assets.models.base import FittedModel, TrialRecord
 from cryptobot_assets.models.card import ModelCard, write_model
 from cryptobot_assets.models.loading import load_scorer
+from cryptobot_assets.models.starting_point import NOWHERE, StartingPoint
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import (
     CURRENCIES,
     DIGEST,
+    STARTING_POINT,
     STORE_VERSION,
     TRAINING_SETTINGS,
     RegisteredVersion,
@@ -79,7 +82,8 @@ def retrain(
         raise NoModel(f"{version.uri} does not tell its {', '.join(missing)}: train it again to have it reproducible")
     then = settings.but({"second_look_rows": 0, **json.loads(tags[TRAINING_SETTINGS])})
     rows = _rows_of_then(version, tags, store, then)
-    training = describe(version.algorithm, version.market, version.cutoff, rows, then, tags={})
+    start = StartingPoint.from_json(json.loads(tags[STARTING_POINT])) if STARTING_POINT in tags else NOWHERE
+    training = describe(version.algorithm, version.market, version.cutoff, rows, then, tags={}, start=start)
     with tempfile.TemporaryDirectory(prefix="cryptobot-retrain-") as folder:
         rehearsal = Rehearsal(version, Path(folder, "again"))
         checks = TrainingChecks(rows.samples, then.interval, version.cutoff)

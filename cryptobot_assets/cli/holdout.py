@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from cryptobot_assets.assets.training import git_commit
+from cryptobot_assets.assets.training_record import git_commit
 from cryptobot_assets.cli.console import say
 from cryptobot_assets.cli.promote import MOST_REASON, who
 from cryptobot_assets.errors import RegistryError, UnknownCurrency, UsageError

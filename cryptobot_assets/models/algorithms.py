@@ -5,8 +5,9 @@ an hour against each other and predicts what each gains on their mean; of the ma
 predicts nothing, so that its figure stands for the return too.
 
 The others are trained when they are asked for by name: `zero`, `momentum` and `ar` are baselines,
-`xgboostdirection` learns whether a return is positive, and `xgboostrank` which currency of an hour
-gains more than which other.
+`xgboostdirection` learns whether a return is positive, `xgboostrank` which currency of an hour
+gains more than which other, `neural` is a small neural network, and `ensemble` the mean of the
+eight, as far as they were trained before it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from cryptobot_assets.domain.promotion import BASELINES
 from cryptobot_assets.domain.relative import FEWEST_CURRENCIES, RELATIVE_FEATURES
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.models.base import Algorithm, FittedModel, Params, Space
+from cryptobot_assets.models.ensemble import Ensemble, members_of
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,14 @@ ALGORITHMS: dict[str, Algorithm] = {
     "ar": LazyAlgorithm("ar", "linear"),
     "xgboostdirection": LazyAlgorithm("xgboostdirection", "xgboost_objectives"),
     "xgboostrank": LazyAlgorithm("xgboostrank", "xgboost_objectives"),
+    "neural": LazyAlgorithm("neural", "neural"),
 }
-ON_REQUEST = BASELINES | {"xgboostdirection", "xgboostrank"}
+MEMBERS = ("xgboost", "catboost", "lassolars", "lasso", "ridge", "bayesianridge", "elasticnet", "huber")
+"""Algorithms that the ensemble is the mean of: all that read the default features and learn the return itself."""
+
+ALGORITHMS["ensemble"] = Ensemble({name: ALGORITHMS[name] for name in MEMBERS})
+
+ON_REQUEST = BASELINES | {"xgboostdirection", "xgboostrank", "neural", "ensemble"}
 """Algorithms that are trained only when they are named."""
 
 DEFAULT_ALGORITHMS: tuple[str, ...] = tuple(name for name in ALGORITHMS if name not in ON_REQUEST)
@@ -96,6 +104,11 @@ def library_of(algorithm: str) -> str:
 def features_of(algorithm: str) -> tuple[str, ...]:
     """The features an algorithm reads."""
     return OWN_FEATURES.get(algorithm, DEFAULT_FEATURES)
+
+
+def trials_of(algorithm: str, trials: int) -> int:
+    """How many of the trials asked for an algorithm takes: an ensemble has nothing left to choose."""
+    return 1 if members_of(ALGORITHMS[algorithm]) else trials
 
 
 def usable_algorithms(currencies: int) -> tuple[str, ...]:

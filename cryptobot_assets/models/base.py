@@ -46,6 +46,11 @@ class Range:
             return trial.suggest_int(name, self.low, int(self.high), log=self.log)
         return trial.suggest_float(name, self.low, self.high, log=self.log)
 
+    def holds(self, value: object) -> bool:
+        """Whether a trial could draw this value."""
+        number = int if isinstance(self.low, int) else (int, float)
+        return isinstance(value, number) and not isinstance(value, bool) and self.low <= value <= self.high
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -57,6 +62,10 @@ class Choice:
     def draw(self, trial: SearchTrial, name: str) -> str:
         """One of the words, as the trial chooses."""
         return trial.suggest_categorical(name, self.options)
+
+    def holds(self, value: object) -> bool:
+        """Whether it is one of the words."""
+        return value in self.options
 
 
 Space = Mapping[str, Range | Choice]
@@ -74,10 +83,19 @@ def defaults(space: Space) -> dict[str, Value]:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A saved model: which library reads it (an MLflow flavour) and its name in its folder."""
+    """A saved model: which library reads it (an MLflow flavour, or our own) and its name in its folder.
 
-    flavor: Literal["onnx", "xgboost", "catboost"]
+    `parts` are the flavours of the files beside it that it is made of, where it is not alone.
+    """
+
+    flavor: Literal["onnx", "xgboost", "catboost", "ensemble"]
     filename: str
+    parts: tuple[str, ...] = ()
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """What reading it takes."""
+        return self.parts or (self.flavor,)
 
 
 class FittedModel(Protocol):

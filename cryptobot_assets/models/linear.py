@@ -5,8 +5,6 @@ erase everything: `fit` standardises features and label with the training rows' 
 deviation, so that a penalty means the same at any volatility, and folds the label's scale back
 into the coefficients. A lasso penalty is then directly a correlation: on independent features,
 one whose correlation with the label is below `alpha` gets no coefficient.
-
-This is the one home of scikit-learn (with its threadpoolctl) and skl2onnx.
 """
 
 from __future__ import annotations
@@ -17,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import DoubleTensorType
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import BayesianRidge, ElasticNet, HuberRegressor, Lasso, LassoLars, LinearRegression, Ridge
@@ -28,8 +24,8 @@ from threadpoolctl import threadpool_limits
 
 from cryptobot_assets.models.base import ModelFile, Params, Range, Space, shares
 from cryptobot_assets.models.output import AS_IT_IS, Output
+from cryptobot_assets.models.pipelines import Scale, save_pipeline
 
-ONNX_FILE = "model.onnx"
 HUBER_ITERATIONS = 100
 
 
@@ -54,15 +50,8 @@ class FittedLinear:
         return shares(np.abs(self.pipeline["estimator"].coef_), features)
 
     def save(self, folder: Path) -> ModelFile:
-        """Write `model.onnx`, scaler included, with float64 input `features` (rows, features)."""
-        width = self.pipeline["estimator"].coef_.shape[0]
-        model = convert_sklearn(
-            self.pipeline,
-            initial_types=[("features", DoubleTensorType([None, width]))],
-            final_types=[("predicted_return", DoubleTensorType([None, 1]))],
-        )
-        (folder / ONNX_FILE).write_bytes(model.SerializeToString())
-        return ModelFile("onnx", ONNX_FILE)
+        """Write `model.onnx`, scaler included."""
+        return save_pipeline(self.pipeline, folder)
 
 
 Solve = Callable[[np.ndarray, np.ndarray, np.ndarray | None, Params], RegressorMixin]
@@ -88,18 +77,15 @@ class LinearAlgorithm:
         time: np.ndarray | None = None,
     ) -> FittedLinear:
         """Fit on standardised rows; nothing here is random or threaded, so `seed`, `threads` and `time` go unused."""
-        with np.errstate(invalid="ignore"):  # the weighted variance of a constant may fall below zero by a last bit
-            scaler = StandardScaler().fit(X, sample_weight=weight)
-        mean = float(np.average(y, weights=weight))
-        deviation = float(np.sqrt(np.average((y - mean) ** 2, weights=weight))) or 1.0
+        scale = Scale.of(X, y, weight)
         # One thread: a few dozen columns leave nothing to share out, and a busy machine makes it wait.
         with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
             # A solution short of convergence is judged like any other, by its error out of sample.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            estimator = self.solve(scaler.transform(X), (y - mean) / deviation, weight, params)
-        estimator.coef_ = np.ravel(estimator.coef_) * deviation
-        estimator.intercept_ = np.float64(np.ravel(estimator.intercept_)[0] * deviation + mean)
-        return FittedLinear(Pipeline([("scaler", scaler), ("estimator", estimator)]))
+            estimator = self.solve(scale.features(X), scale.label(y), weight, params)
+        estimator.coef_ = np.ravel(estimator.coef_) * scale.deviation
+        estimator.intercept_ = np.float64(np.ravel(estimator.intercept_)[0] * scale.deviation + scale.mean)
+        return FittedLinear(Pipeline([("scaler", scale.scaler), ("estimator", estimator)]))
 
 
 def _least_squares(make: Callable[[Params, int], RegressorMixin]) -> Solve:

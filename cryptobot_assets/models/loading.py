@@ -13,7 +13,7 @@ import numpy as np
 from cryptobot_assets.errors import RegistryError
 from cryptobot_assets.models.card import ModelCard, read_card
 
-READERS = {"onnx": "onnx_file", "xgboost": "xgboost_trees", "catboost": "catboost_trees"}
+READERS = {"onnx": "onnx_file", "xgboost": "xgboost_trees", "catboost": "catboost_trees", "ensemble": "ensemble"}
 """Module of `cryptobot_assets.models` that reads each flavour; only the one needed is imported."""
 
 RELATIVE_TOLERANCE = 1e-6
@@ -56,12 +56,16 @@ def load_scorer(folder: Path) -> Scorer:
     card, file = read_card(folder)
     if file.flavor not in READERS:
         raise RegistryError(f"{folder} holds a model of format {file.flavor!r}, which nothing here reads")
-    reader = importlib.import_module(f"cryptobot_assets.models.{READERS[file.flavor]}")
     try:
-        predictor = reader.read_predictor(folder / file.filename)
+        predictor = read_model(folder / file.filename, file.flavor)
     except Exception as error:  # each library has an error tree of its own
         raise RegistryError(f"{folder / file.filename} cannot be loaded: {_first_line(error)}") from error
     return Scorer(card, predictor)
+
+
+def read_model(path: Path, flavor: str) -> Callable[[np.ndarray], np.ndarray]:
+    """What gives a model file's numbers (rows,) of rows (rows, features); raises whatever its library does."""
+    return importlib.import_module(f"cryptobot_assets.models.{READERS[flavor]}").read_predictor(path)
 
 
 @dataclass(frozen=True)

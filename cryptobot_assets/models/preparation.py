@@ -21,6 +21,7 @@ from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.uniqueness import average_uniqueness
 from cryptobot_assets.domain.volatility import has_volatility, trailing_volatility
 from cryptobot_assets.models.base import Algorithm, Choice, FittedModel, ModelFile, Params, Range, Space
+from cryptobot_assets.models.ensemble import Combination, joint, members_of, own
 from cryptobot_assets.models.output import Output, VolatilityScale
 
 CLIP = Range(0.0, 0.05, default=0.0)
@@ -85,7 +86,9 @@ def choices(features: Sequence[str]) -> Space:
 
 
 def search_space(algorithm: Algorithm, features: Sequence[str]) -> Space:
-    """All that is searched for an algorithm on rows of these features."""
+    """All that is searched for an algorithm on rows of these features; of an ensemble, for each member by itself."""
+    if members := members_of(algorithm):
+        return joint({name: search_space(member, features) for name, member in members.items()})
     return {**algorithm.space, **({} if algorithm.name in UNPREPARED else choices(features))}
 
 
@@ -120,8 +123,13 @@ def fit_prepared(
 ) -> FittedModel:
     """The algorithm fitted on rows prepared as `params` say; a choice they do not name is not made.
 
+    The members of an ensemble are fitted on rows that are prepared for each as its own `params` say.
     The same arguments give the same model.
     """
+    if members := members_of(algorithm):
+        options = {"seed": seed, "threads": threads}
+        models = {name: fit_prepared(one, rows, params=own(params, name), **options) for name, one in members.items()}
+        return Combination(models, rows.features)
     scale = rows.volatility_scale if params.get("target_scaling") == "volatility" else None
     target = rows.target if scale is None else rows.target / scale.of(rows.X, rows.features)
     model = algorithm.fit(

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -24,6 +25,7 @@ from cryptobot_assets.models.base import Algorithm, Params, TrialRecord, Value, 
 from cryptobot_assets.models.preparation import TrainingRows, fit_prepared, search_space
 
 FIRST_RANDOM_TRIALS = 6
+EMPTY: Params = MappingProxyType({})
 
 
 class TuningFailed(CryptobotError):
@@ -56,8 +58,9 @@ def tune(
     seed: int,
     on_trial: Callable[[TrialRecord], None] = lambda trial: None,
     done: Sequence[TrialRecord] = (),
+    first: Params = EMPTY,
 ) -> TuningResult:
-    """Search the algorithm's space with a seeded TPE sampler, its defaults first.
+    """Search the algorithm's space with a seeded TPE sampler, its defaults first, or right after `first`.
 
     Args:
         algorithm: what to tune.
@@ -68,6 +71,7 @@ def tune(
         on_trial: told of each trial as it ends, so that an interrupted study leaves its trials.
         done: trials of the same study that ended before it was interrupted, in order; they are told
             of again and not done again, and the result is that of a study that was never interrupted.
+        first: values of the whole space to begin with; none for the defaults.
 
     Raises:
         NotEnoughHistory: there is no fold, or one lacks training or test rows.
@@ -83,7 +87,8 @@ def tune(
     study = optuna.create_study(
         direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=FIRST_RANDOM_TRIALS)
     )
-    study.enqueue_trial(defaults(space))
+    for params in [dict(first), defaults(space)] if first else [defaults(space)]:
+        study.enqueue_trial(params, skip_if_exists=True)
     records = []
     for number in range(trials):
         trial = study.ask()

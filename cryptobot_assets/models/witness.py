@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cryptobot_assets.models.base import Algorithm, FittedModel, Params, Space
+from cryptobot_assets.models.ensemble import members_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,16 @@ class Witness:
         """A witness of the same table that has seen nothing yet."""
         other = copy.copy(self)
         other._known, other.fits = {}, []
+        return other
+
+    @property
+    def members(self) -> dict[str, Witness]:
+        """Of an ensemble: a witness in each member's place, whose fits are remembered here."""
+        return {name: self._standing_for(member) for name, member in members_of(self._algorithm).items()}
+
+    def _standing_for(self, algorithm: Algorithm) -> Witness:
+        other = copy.copy(self)
+        other._algorithm = algorithm
         return other
 
     @property

@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
@@ -265,7 +265,7 @@ def registered(version: Any) -> RegisteredVersion:
 def describe_folder(folder: Path, file: ModelFile, card: ModelCard, *, run_id: str, model_id: str) -> None:
     """Add to a saved model what `mlflow.pyfunc.load_model` reads: `MLmodel`, requirements, an example."""
     mlflow = library()
-    _write_requirements(folder, file.flavor)
+    _write_requirements(folder, file.libraries)
     example = {"columns": list(card.features), "data": [list(row) for row in card.warmup_rows]}
     (folder / "input_example.json").write_text(json.dumps(example))
     model = mlflow.models.Model(
@@ -281,15 +281,17 @@ def describe_folder(folder: Path, file: ModelFile, card: ModelCard, *, run_id: s
             "pandas_orient": "split",
         },
     )
-    loader = f"mlflow.{file.flavor}" if card.output == AS_IT_IS else OWN_LOADER
+    known = file.flavor in FLAVORS
+    loader = f"mlflow.{file.flavor}" if known and card.output == AS_IT_IS else OWN_LOADER
     mlflow.pyfunc.add_to_model(model, loader_module=loader, data=file.filename, python_env="python_env.yaml")
-    facts = {f"{file.flavor}_version": installed_version(file.flavor), "data": file.filename, "code": None}
-    model.add_flavor(file.flavor, **facts, **FLAVORS[file.flavor])
+    if known:
+        facts = {f"{file.flavor}_version": installed_version(file.flavor), "data": file.filename, "code": None}
+        model.add_flavor(file.flavor, **facts, **FLAVORS[file.flavor])
     model.save(folder / "MLmodel")
 
 
-def _write_requirements(folder: Path, flavor: str) -> None:
-    packages = ["mlflow", "numpy", "pandas", flavor, *(["onnxruntime"] if flavor == "onnx" else [])]
+def _write_requirements(folder: Path, flavors: Sequence[str]) -> None:
+    packages = ["mlflow", "numpy", "pandas", *flavors, *(["onnxruntime"] if "onnx" in flavors else [])]
     pinned = [f"{package}=={installed_version(package)}" for package in packages]
     (folder / "requirements.txt").write_text("\n".join(pinned) + "\n")
     (folder / "python_env.yaml").write_text(

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from cryptobot_assets.models.starting_point import NOWHERE, StartingPoint
+
 Alias = Literal["champion", "challenger"]
 
 STORE_VERSION = "store_version"
@@ -27,6 +29,9 @@ INTERVAL_LOW, INTERVAL_HIGH = "interval_low", "interval_high"
 
 CURRENCIES, TRAINING_SETTINGS, DIGEST = "currencies", "training_settings", "training_set_digest"
 """Tags of a training, by which it can be done again: currencies as a comma list, settings as JSON, SHA-256 of rows."""
+
+STARTING_POINT = "starting_point"
+"""Tag of a training whose tuning began with values of other versions: the `StartingPoint`, as JSON."""
 
 
 def market_model(market: str) -> str:
@@ -48,6 +53,7 @@ class Training:
             version with the same one need not be trained again.
         params: logged on the run: features, start and end time, horizon, prediction definition.
         tags: logged on the run: git commit, store version, Dagster run id, asset key, partition.
+        start: what its tuning tries first.
     """
 
     market: str
@@ -56,6 +62,7 @@ class Training:
     fingerprint: str
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    start: StartingPoint = NOWHERE
 
     def identity(self) -> dict[str, str]:
         """The tags by which its run and its version are found again."""

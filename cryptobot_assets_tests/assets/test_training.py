@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cryptobot_assets.assets import training as module
+from cryptobot_assets.assets import fitting as module
 from cryptobot_assets.assets.training import model_asset_name, training_assets
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets
 from cryptobot_assets.checks.findings import Check
@@ -22,7 +22,7 @@ from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.splits import Fold, walk_forward
 from cryptobot_assets.models import second_look, tuning
-from cryptobot_assets.models.algorithms import ALGORITHMS
+from cryptobot_assets.models.algorithms import ALGORITHMS, features_of
 from cryptobot_assets.models.base import TrialRecord
 from cryptobot_assets.partitions import POOLED_MARKET, Partitions, model_key
 from cryptobot_assets.progress import Progress
@@ -258,7 +258,7 @@ def test_relative_rows_are_computed_again_from_klines_of_their_time(market: Path
     names = [f"C{n}USDT" for n in range(5)]
     klines = pl.concat([make_klines(DAYS * 24, currency=name, seed=n) for n, name in enumerate(names)])
     store.replace(KLINES, klines, start=None, end=None, currency=names)
-    sets = TrainingSets(settings, module.features_of("relativeridge"))
+    sets = TrainingSets(settings, features_of("relativeridge"))
     made = sets.read(store, names, POOLED_MARKET, CUTOFF)
     assert sets.look_ahead(store, names, made).is_empty()
     made.samples.X[-1, 0] += 0.1

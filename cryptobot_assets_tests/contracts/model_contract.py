@@ -15,8 +15,8 @@ from cryptobot_assets.models.loading import load_scorer, warm_up
 from cryptobot_assets.models.preparation import TrainingRows
 
 FEATURES = ("planted", "noise_a", "noise_b", "near_planted", "constant")
-LEARNERS = tuple(name for name in ALGORITHMS if name not in BASELINES and name != "xgboostrank")
-"""Algorithms that learn the return of a row from the row alone."""
+LEARNERS = tuple(name for name in ALGORITHMS if name not in {*BASELINES, "xgboostrank", "ensemble"})
+"""Algorithms that learn the return of a row from the row alone, by themselves."""
 
 PICKLE_SUFFIXES = {".pkl", ".pickle", ".joblib", ".cloudpickle"}
 
@@ -30,10 +30,14 @@ def make_returns(*, rows: int = 1_500, seed: int = 0) -> tuple[np.ndarray, np.nd
     return X, 0.5 * X[:, 0] + 0.03 * rng.standard_t(4, size=rows) + 0.001
 
 
+def make_hours(rows: int) -> np.ndarray:
+    """Times of so many hourly rows of one currency."""
+    return np.datetime64("2023-01-01", "us") + np.arange(rows) * np.timedelta64(1, "h")
+
+
 def make_training_rows(X: np.ndarray, y: np.ndarray, *, features: tuple[str, ...] = FEATURES) -> TrainingRows:
     """Hourly rows of one currency."""
-    time = np.datetime64("2023-01-01", "us") + np.arange(len(y)) * np.timedelta64(1, "h")
-    return TrainingRows(X, y, time, np.full(len(y), "BTCUSDT", dtype=object), features)
+    return TrainingRows(X, y, make_hours(len(y)), np.full(len(y), "BTCUSDT", dtype=object), features)
 
 
 def make_card(model: FittedModel, *, algorithm: str = "ridge", market: str = "ALL", day: int = 1) -> ModelCard:
@@ -57,8 +61,9 @@ def default_params(algorithm: str) -> dict[str, float | int]:
 
 
 def fit_default(algorithm: str, X: np.ndarray, y: np.ndarray, **options: object) -> FittedModel:
-    """The algorithm fitted with its default parameters."""
-    return ALGORITHMS[algorithm].fit(X, y, params=default_params(algorithm), **({"seed": 3} | options))
+    """The algorithm fitted with its default parameters on hourly rows."""
+    options = {"seed": 3, "time": make_hours(len(y))} | options
+    return ALGORITHMS[algorithm].fit(X, y, params=default_params(algorithm), **options)
 
 
 def holds_no_pickle(folder: Path) -> bool:

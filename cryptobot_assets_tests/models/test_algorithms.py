@@ -25,7 +25,9 @@ def test_eight_and_one_that_ranks_need_no_asking() -> None:
         "xgboost", "catboost", "lassolars", "lasso", "ridge", "bayesianridge", "elasticnet", "huber",
         "relativeridge",
     }  # fmt: skip
-    assert set(ALGORITHMS) - set(DEFAULT_ALGORITHMS) == {"zero", "momentum", "ar", "xgboostdirection", "xgboostrank"}
+    assert set(ALGORITHMS) - set(DEFAULT_ALGORITHMS) == {
+        "zero", "momentum", "ar", "xgboostdirection", "xgboostrank", "neural", "ensemble",
+    }  # fmt: skip
     assert all(name == algorithm.name for name, algorithm in ALGORITHMS.items())
 
 

@@ -1,0 +1,96 @@
+"""What a training is, told before it starts: the record by which it is found, resumed and done again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from datetime import datetime
+from pathlib import Path
+
+from cryptobot_assets.assets.training_set import TrainingSet
+from cryptobot_assets.domain.labels import HORIZON_HOURS, PREDICTION_DEFINITION
+from cryptobot_assets.models.algorithms import trials_of
+from cryptobot_assets.models.starting_point import NOWHERE, StartingPoint
+from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.registry_records import (
+    CURRENCIES,
+    DIGEST,
+    STARTING_POINT,
+    STORE_VERSION,
+    TRAINING_SETTINGS,
+    Training,
+)
+
+CODE_VERSION = "2"
+DECISIVE = (
+    "interval", "seed", "trials", "folds", "train_days", "train_stride_minutes", "max_training_rows", "max_tuning_rows",
+    "holdout_from",
+)  # fmt: skip
+"""Settings on which a training's outcome depends."""
+
+
+def describe(
+    algorithm: str,
+    market: str,
+    cutoff: datetime,
+    training_set: TrainingSet,
+    settings: Settings,
+    *,
+    tags: dict[str, str],
+    start: StartingPoint = NOWHERE,
+) -> Training:
+    """The training's record before it starts; its fingerprint covers all that decides the outcome.
+
+    Args:
+        tags: what else its run is to carry.
+        start: the values that its tuning tries first.
+    """
+    samples = training_set.samples
+    params = {
+        "features": ",".join(samples.features),
+        "start_time": f"{samples.time[0]}Z",
+        "end_time": f"{samples.time[-1]}Z",
+        "training_rows": min(len(samples), settings.max_training_rows),
+        "tuning_rows": min(len(samples), settings.max_tuning_rows),
+        "rows_before_thinning": len(samples),
+        "rows_lacking_a_feature": training_set.dropped,
+        "horizon_hours": HORIZON_HOURS,
+        "prediction_definition": PREDICTION_DEFINITION,
+        "trials": trials_of(algorithm, settings.trials),
+        "folds": settings.folds,
+        "seed": settings.seed,
+        "interval": settings.interval,
+        "train_stride_minutes": settings.train_stride_minutes,
+        **({"holdout_from": f"{settings.holdout_from}"} if settings.holdout_from else {}),
+    }
+    decisive = [algorithm, market, cutoff.isoformat(), training_set.digest, params, CODE_VERSION]
+    decisive += [dict(start.values)] if start.values else []
+    return Training(
+        market=market,
+        algorithm=algorithm,
+        cutoff=cutoff,
+        fingerprint=hashlib.sha256(json.dumps(decisive).encode()).hexdigest(),
+        params=params,
+        tags={**tags, **_recipe(settings, training_set, start)},
+        start=start,
+    )
+
+
+def _recipe(settings: Settings, training_set: TrainingSet, start: StartingPoint) -> dict[str, str]:
+    """Tags by which the same training can be done again (see `retraining`)."""
+    return {
+        STORE_VERSION: training_set.store_version,
+        DIGEST: training_set.digest,
+        CURRENCIES: ",".join(training_set.currencies),
+        TRAINING_SETTINGS: json.dumps(settings.model_dump(mode="json", include=set(DECISIVE))),
+        **({STARTING_POINT: json.dumps(start.to_json())} if start.values else {}),
+    }
+
+
+def git_commit() -> str:
+    """Commit of the running code, `unknown` outside a checkout."""
+    answer = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return answer.stdout.strip() if answer.returncode == 0 else "unknown"
