@@ -14,6 +14,7 @@ from cryptobot_assets.assets.market_data import market_data_assets
 from cryptobot_assets.assets.paper import paper_assets
 from cryptobot_assets.assets.predictions import prediction_assets
 from cryptobot_assets.assets.promotion import promotion_assets
+from cryptobot_assets.assets.served import served_assets
 from cryptobot_assets.assets.training import model_asset_name, training_assets
 from cryptobot_assets.automation.assembly import automation
 from cryptobot_assets.models.algorithms import ALGORITHMS
@@ -43,6 +44,7 @@ def _build(partitions: Partitions) -> dg.Definitions:
             *evaluation_assets(partitions),
             *promotion_assets(partitions),
             *paper_assets(partitions),
+            *served_assets(partitions),
             *maintenance_assets(partitions),
         ],
         resources=make_resources(partitions.settings),

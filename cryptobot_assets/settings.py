@@ -28,6 +28,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from cryptobot_assets.domain.universe import KINDS
 from cryptobot_assets.errors import UsageError
+from cryptobot_assets.service_settings import ServiceSettings
 
 DEFAULT_CURRENCIES = (
     "BTCUSDT", "ETHUSDT", "BNBUSDT", "XRPUSDT", "SOLUSDT",
@@ -81,7 +82,7 @@ class HomeProfileSource(PydanticBaseSettingsSource):
         return {key: value for key, value in content if key in Settings.model_fields}
 
 
-class Settings(BaseSettings):
+class Settings(ServiceSettings):
     """Typed settings, frozen; build one with `Settings.load()`."""
 
     model_config = SettingsConfigDict(
@@ -133,15 +134,12 @@ class Settings(BaseSettings):
     )
     backup_url: str = Field("", description="a directory or s3://bucket/prefix; empty means `backups` under the home")
     backups_kept: int = Field(7, ge=1, description="newest backups that stay when another is made")
-    api_key: str | None = Field(None, description="when set, the prediction service demands it")
-    service_port: int = Field(3000, ge=0, le=65_535, description="prediction service")
     dashboard_port: int = Field(8501, ge=0, le=65_535, description="dashboard")
     dashboard_stores: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma list of further stores the dashboard offers, each as store_url has it"
     )
     webserver_port: int = Field(3001, ge=0, le=65_535, description="Dagster webserver")
     mlflow_port: int = Field(5000, ge=0, le=65_535, description="MLflow server")
-    service_market: str = Field("ALL", description="the market whose champion the service serves")
     trials: int = Field(20, ge=1, description="tuning trials per model")
     folds: int = Field(3, ge=1, description="walk-forward folds per trial")
     seed: int = Field(7, ge=0, description="seed of tuning and bootstraps")
@@ -178,6 +176,9 @@ class Settings(BaseSettings):
     training_cron: str = Field("0 3 * * 1", pattern=CRON_PATTERN, description="when models are trained anew")
     backup_cron: str = Field("30 2 * * *", pattern=CRON_PATTERN, description="when everything is backed up")
     maintenance_cron: str = Field("30 4 * * 0", pattern=CRON_PATTERN, description="when the store has its upkeep")
+    served_cron: str = Field(
+        "10 * * * *", pattern=CRON_PATTERN, description="when served predictions are stored, and what became of them"
+    )
     sensor_seconds: int = Field(30, ge=1, le=3_600, description="seconds between two looks of a sensor")
     catch_up_days: int = Field(35, ge=1, le=400, description="days back that a tick fills when they are missing")
     retries: int = Field(3, ge=0, le=20, description="further tries of a run after a fault that may pass")

@@ -43,6 +43,8 @@ ASSETS = {
     "paper_ledger": ("paper", None, ("champion_model", "indicators", "klines")),
     "gap_ledger": ("market_data", MONTH, ("klines",)),
     "gap_repair": ("market_data", MONTH, ("gap_ledger",)),
+    "served_predictions": ("serving", None, ()),
+    "prediction_outcomes": ("serving", None, ("klines", "served_predictions")),
     "store_backup": ("maintenance", None, ()),
     "store_maintenance": ("maintenance", None, ()),
 }
@@ -106,6 +108,7 @@ SCHEDULES = {
     "evaluation_schedule": "0 2 * * *",
     "training_schedule": "0 3 * * 1",
     "paper_schedule": "5 * * * *",
+    "served_schedule": "10 * * * *",
     "backup_schedule": "30 2 * * *",
     "maintenance_schedule": "30 4 * * 0",
 }
@@ -127,7 +130,7 @@ def test_automation_runs_by_itself_where_the_settings_say_so(on: bool, tmp_path:
 
 
 def test_schedules_tick_when_the_settings_say_so(tmp_path: Path) -> None:
-    names = ("ingestion", "indicators", "evaluation", "training", "backup", "maintenance", "paper")
+    names = ("ingestion", "indicators", "evaluation", "training", "served", "backup", "maintenance", "paper")
     crons = {f"{name}_cron": f"{minute} * * * *" for minute, name in enumerate(names)}
     repository = build_definitions(make_settings(tmp_path, **crons)).get_repository_def()
     ticking = {one.name: one.cron_schedule for one in repository.schedule_defs}

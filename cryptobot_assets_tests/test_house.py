@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
     {"ahead", "errors", "interrupts", "linux", "progress"},
-    {"settings", "domain", "home", "process_guard", "processes", "profile"},
+    {"service_settings", "settings", "domain", "home", "process_guard", "processes", "profile"},
     {"models", "storage", "alerts"},
     {
         "audit",
@@ -94,8 +94,8 @@ HOMES = {
     "plotly": ("dashboard/figures",),
     "starlette": ("serving/",),
     "prometheus_client": ("serving/metrics.py",),
-    "pydantic": ("settings.py",),
-    "pydantic_settings": ("settings.py",),
+    "pydantic": ("service_settings.py", "settings.py"),
+    "pydantic_settings": ("service_settings.py", "settings.py"),
     "click": ("cli/",),
     "rich": ("cli/",),
 }

@@ -10,6 +10,7 @@ from cryptobot_assets.automation.maintenance import maintenance_schedules
 from cryptobot_assets.automation.models import model_schedules
 from cryptobot_assets.automation.paper import paper_schedules
 from cryptobot_assets.automation.schedules import market_data_schedules
+from cryptobot_assets.automation.served import served_schedules
 from cryptobot_assets.partitions import Partitions
 
 CONCERNS = (
@@ -20,6 +21,7 @@ CONCERNS = (
     gap_schedules,
     model_schedules,
     paper_schedules,
+    served_schedules,
     maintenance_schedules,
 )
 """Each returns the jobs, schedules and sensors of one concern."""

@@ -1,21 +1,15 @@
 """The routes of the prediction service, as a Starlette app that BentoML serves (see `service`).
 
-    door (key, size, count) -> route -> body -> model off the shelf -> features -> reply
-
-One prediction takes microseconds and runs on the event loop; whatever may read the store, load a
-model or score many rows goes through a thread.
+door (key, limit, deadline, count) -> route -> answer (see `answers`)
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -26,26 +20,10 @@ from starlette.routing import Route
 
 from cryptobot_assets.errors import NoModel, StoreError, UnknownCurrency
 from cryptobot_assets.models.algorithms import ALGORITHMS
-from cryptobot_assets.serving import bodies
-from cryptobot_assets.serving.catalogue import LoadedModel, ModelShelf, ServedModel
-from cryptobot_assets.serving.door import Door, read_body
-from cryptobot_assets.serving.metrics import Metrics
-from cryptobot_assets.serving.replies import (
-    SHOWN_CHARACTERS,
-    ApiError,
-    bad_request,
-    iso,
-    json_response,
-    shown,
-    unavailable,
-)
-
-if TYPE_CHECKING:
-    from cryptobot_assets.serving.features import FeatureRow, FeatureSource
-
-POOLED_MARKET = "ALL"
-INLINE_ROWS = 500
-"""More rows than this are laid out and scored in a thread, so that others need not wait."""
+from cryptobot_assets.serving import answers
+from cryptobot_assets.serving.desk import Desk
+from cryptobot_assets.serving.door import Door
+from cryptobot_assets.serving.replies import ApiError, bad_request, json_response, shown, unavailable
 
 ROUTES: dict[str, str] = {
     "/predict": "POST",
@@ -58,34 +36,6 @@ ROUTES: dict[str, str] = {
     "/metrics": "GET",
     "/": "GET",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Desk:
-    """What the routes work with.
-
-    Attributes:
-        shelf: the loaded models.
-        source: live features.
-        market: one currency, the only one that is then answered for, or `ALL`.
-        api_key: demanded of callers when set.
-        close: called when the app stops.
-        now: the clock that ages are measured by.
-    """
-
-    shelf: ModelShelf
-    source: FeatureSource
-    market: str
-    api_key: str | None = None
-    metrics: Metrics = field(default_factory=Metrics)
-    close: Callable[[], None] = lambda: None
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-    @property
-    def currencies(self) -> tuple[str, ...] | None:
-        """The currencies answered for, None for all that are stored."""
-        return None if self.market == POOLED_MARKET else (self.market,)
-
 
 Endpoint = Callable[[Request, Desk], Awaitable[Response]]
 
@@ -100,10 +50,12 @@ def make_app(open_desk: Callable[[], Desk]) -> Starlette:
         await run_in_threadpool(desk.close)
 
     endpoints: dict[str, Endpoint] = {
-        "/predict": _predict,
-        "/predict_features": _predict_features,
-        **{f"/predict_{algorithm}": partial(_predict_algorithm, algorithm=algorithm) for algorithm in ALGORITHMS},
-        "/rank": _rank,
+        "/predict": answers.predict,
+        "/predict_features": answers.predict_features,
+        **{
+            f"/predict_{algorithm}": partial(answers.predict_algorithm, algorithm=algorithm) for algorithm in ALGORITHMS
+        },
+        "/rank": answers.rank,
         "/models": _models,
         "/livez": _livez,
         "/readyz": _readyz,
@@ -134,75 +86,6 @@ def _labelled(path: str, endpoint: Endpoint) -> Callable[[Request], Awaitable[Re
     return labelled
 
 
-async def _predict(request: Request, desk: Desk) -> Response:
-    asked = bodies.read_currency(await read_body(request))
-    return await _answer_currency(request, desk, desk.shelf.champion(), asked)
-
-
-async def _predict_features(request: Request, desk: Desk) -> Response:
-    asked = bodies.read_rows(await read_body(request))
-    return await _answer_rows(request, desk, desk.shelf.champion(), asked)
-
-
-async def _predict_algorithm(request: Request, desk: Desk, *, algorithm: str) -> Response:
-    asked = bodies.read_prediction(await read_body(request))
-    model = desk.shelf.held(algorithm) or await run_in_threadpool(desk.shelf.fetch, algorithm)
-    if isinstance(asked, bodies.RowsRequest):
-        return await _answer_rows(request, desk, model, asked)
-    return await _answer_currency(request, desk, model, asked)
-
-
-async def _answer_currency(request: Request, desk: Desk, model: ServedModel, asked: bodies.CurrencyRequest) -> Response:
-    _require_currency(asked.currency, desk)
-    row = await _feature_row(desk, model.loaded, asked)
-    (predicted,) = await _score(model.loaded, row.x[np.newaxis])
-    desk.metrics.predicted(request.scope["route_label"], 1)
-    return json_response(
-        {
-            "currency": row.currency,
-            "time": iso(row.time),
-            "known_at": iso(row.known_at),
-            "predicted_return": predicted,
-            "direction": _direction(predicted),
-            "interval": model.loaded.interval(predicted),
-            "model": model.block,
-            "age_seconds": (desk.now() - row.known_at).total_seconds(),
-        }
-    )
-
-
-async def _answer_rows(request: Request, desk: Desk, model: ServedModel, asked: bodies.RowsRequest) -> Response:
-    features = model.loaded.features
-    if len(asked.rows) > INLINE_ROWS:
-        X = await run_in_threadpool(bodies.feature_matrix, asked.rows, features)
-    else:
-        X = bodies.feature_matrix(asked.rows, features)
-    predicted = await _score(model.loaded, X)
-    desk.metrics.predicted(request.scope["route_label"], len(predicted))
-    return json_response({"predicted_return": predicted, "model": model.block})
-
-
-async def _rank(request: Request, desk: Desk) -> Response:
-    top = bodies.read_top(await read_body(request))
-    model = desk.shelf.champion()
-    section = await run_in_threadpool(desk.source.cross_section, model.loaded.features, desk.currencies)
-    predicted = await _score(model.loaded, section.X)
-    desk.metrics.predicted("/rank", len(predicted))
-    ranked = sorted(zip(section.currencies, predicted, strict=True), key=lambda item: (-item[1], item[0]))
-    return json_response(
-        {
-            "time": iso(section.time),
-            "known_at": iso(section.known_at),
-            "age_seconds": (desk.now() - section.known_at).total_seconds(),
-            "currencies": [
-                {"currency": currency, "predicted_return": value, "direction": _direction(value)}
-                for currency, value in ranked[:top]
-            ],
-            "model": model.block,
-        }
-    )
-
-
 async def _models(request: Request, desk: Desk) -> Response:
     return json_response(desk.shelf.listing())
 
@@ -227,35 +110,6 @@ async def _metrics(request: Request, desk: Desk) -> Response:
 async def _index(request: Request, desk: Desk) -> Response:
     routes = [f"{method} {path}" for path, method in ROUTES.items() if path != "/"]
     return json_response({"service": "cryptobot predictions", "market": desk.market, "routes": routes})
-
-
-def _require_currency(currency: str, desk: Desk) -> None:
-    if len(currency) > SHOWN_CHARACTERS:
-        raise bad_request("unknown_currency", f"unknown currency {shown(currency)}", field="currency")
-    if desk.currencies is not None and currency not in desk.currencies:
-        raise UnknownCurrency(currency, desk.currencies)
-
-
-async def _feature_row(desk: Desk, model: LoadedModel, asked: bodies.CurrencyRequest) -> FeatureRow:
-    latest = partial(desk.source.latest, asked.currency, model.features, asked.time)
-    if asked.time is None and desk.source.ready(asked.currency, model.features):
-        return latest()
-    return await run_in_threadpool(latest)
-
-
-async def _score(model: LoadedModel, X: np.ndarray) -> list[float]:
-    """Predictions of float64 (rows, features); a row that leads to no finite number is named."""
-    predict = model.scorer.predict
-    predicted = predict(X) if len(X) <= INLINE_ROWS else await run_in_threadpool(predict, X)
-    finite = np.isfinite(predicted)
-    if not finite.all():
-        row = f"rows[{int(np.argmin(finite))}]"
-        raise bad_request("non_finite", f"the numbers of {row} are too large: the model has no answer", field=row)
-    return predicted.tolist()
-
-
-def _direction(predicted: float) -> str:
-    return "up" if predicted > 0 else "down"
 
 
 def _refuse(request: Request, error: Any) -> Response:

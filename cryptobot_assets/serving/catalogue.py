@@ -13,85 +13,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from cryptobot_assets.errors import NoModel, RegistryError
 from cryptobot_assets.models.card import HIGH, LOW
 from cryptobot_assets.models.loading import Scorer, load_scorer, warm_up
 from cryptobot_assets.serving.cache import ModelCache
-from cryptobot_assets.serving.lineup import Alias, Appointment, Lineup, ModelSource, ModelVersion
+from cryptobot_assets.serving.lineup import ALIASES, Alias, Lineup, ModelSource, ModelVersion
 from cryptobot_assets.serving.replies import iso
+from cryptobot_assets.serving.shelf import LoadedModel, ServedModel, Shelf, appointed, entry, model_block, rival
 
 POLL_SECONDS = 2.0
 DOWNLOAD_RETRY_SECONDS = 10.0
 REFUSED_RETRY_SECONDS = 600.0
 """How long a version is left alone that could not be fetched, or that failed its warm-up."""
-
-
 logger = logging.getLogger(__name__)
 
 Load = Callable[[Path], Scorer]
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model in memory that has repeated its warm-up predictions."""
-
-    version: ModelVersion
-    scorer: Scorer
-    loaded_at: datetime
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Columns it reads, in order."""
-        return self.scorer.features
-
-    def interval(self, predicted: float) -> list[float]:
-        """The 90 % interval around a prediction, from the model's residuals out of sample."""
-        residuals = self.scorer.card.residual_quantiles
-        return [predicted + residuals[LOW], predicted + residuals[HIGH]]
-
-
-@dataclass(frozen=True)
-class ServedModel:
-    """A loaded model together with what replies say of it (`model` in every reply)."""
-
-    loaded: LoadedModel
-    block: Mapping[str, Any]
-
-
-class ModelShelf(Protocol):
-    """What the service asks of a catalogue."""
-
-    def champion(self) -> ServedModel:
-        """The model in force; raises `NoModel` while none is loaded."""
-        ...
-
-    def held(self, algorithm: str) -> ServedModel | None:
-        """The algorithm's model if it is loaded."""
-        ...
-
-    def fetch(self, algorithm: str) -> ServedModel:
-        """The algorithm's newest model, loaded now if need be (slow); raises `NoModel`."""
-        ...
-
-    def listing(self) -> dict[str, Any]:
-        """What `/models` says."""
-        ...
-
-
-@dataclass(frozen=True)
-class _Shelf:
-    """Everything readers see, swapped as one reference."""
-
-    appointments: Mapping[Alias, Appointment] = field(default_factory=dict)
-    algorithms: Mapping[str, LoadedModel] = field(default_factory=dict)
-    loaded: Mapping[ModelVersion, LoadedModel] = field(default_factory=dict)
-    champion: ServedModel | None = None
 
 
 class Catalogue:
@@ -119,7 +61,7 @@ class Catalogue:
         self._poll_seconds = poll_seconds
         self._source: ModelSource | None = None
         self._lineup = Lineup()
-        self._shelf = _Shelf()
+        self._shelf = Shelf()
         self._refused: dict[ModelVersion, float] = {}
         self._error: str | None = "the registry has not been asked yet"
         self._checked_at: datetime | None = None
@@ -145,11 +87,15 @@ class Catalogue:
             raise NoModel(f"no champion of market {self._market} is loaded; train and promote one first")
         return champion
 
+    def challenger(self) -> ServedModel | None:
+        """See `ModelShelf.challenger`."""
+        return self._shelf.challenger
+
     def held(self, algorithm: str) -> ServedModel | None:
         """See `ModelShelf.held`."""
         shelf = self._shelf
         loaded = shelf.algorithms.get(algorithm)
-        return None if loaded is None else ServedModel(loaded, _block(loaded.version, shelf))
+        return None if loaded is None else ServedModel(loaded, model_block(loaded.version, shelf))
 
     def fetch(self, algorithm: str) -> ServedModel:
         """See `ModelShelf.fetch`."""
@@ -169,7 +115,7 @@ class Catalogue:
         shelf = self._shelf
         return {
             "market": self._market,
-            "models": [_entry(loaded, shelf) for loaded in shelf.loaded.values()],
+            "models": [entry(loaded, shelf) for loaded in shelf.loaded.values()],
             "available": {name: version.version for name, version in sorted(self._lineup.newest.items())},
             "registry": {"checked_at": self._checked_at and iso(self._checked_at), "error": self._error},
         }
@@ -186,6 +132,7 @@ class Catalogue:
             return
         with self._lock:
             self._lineup = lineup
+            self._swap(self._shelf.algorithms, ("champion",))  # nothing else may delay it
             in_use = {
                 name: self._loaded(lineup.newest[name]) or loaded if name in lineup.newest else loaded
                 for name, loaded in self._shelf.algorithms.items()
@@ -213,13 +160,13 @@ class Catalogue:
             logger.warning("%s (%s: %s)", what, type(error).__name__, str(error).strip().split("\n")[0])
         self._error = what
 
-    def _swap(self, algorithms: Mapping[str, LoadedModel]) -> None:
-        """Put the aliases in force and these algorithms on the shelf, in one assignment."""
+    def _swap(self, algorithms: Mapping[str, LoadedModel], aliases: Collection[Alias] = ALIASES) -> None:
+        """Put the aliases in force, of those named, and these algorithms on the shelf, in one assignment."""
         before = self._shelf
         appointments = dict(before.appointments)
         models = dict(before.loaded)
         for alias, appointment in self._lineup.appointments.items():
-            loaded = self._loaded(appointment.model)
+            loaded = self._loaded(appointment.model) if alias in aliases else None
             if loaded is not None:
                 appointments[alias] = appointment
                 models[appointment.model] = loaded
@@ -227,10 +174,10 @@ class Catalogue:
             appointments.pop("challenger", None)
         models |= {loaded.version: loaded for loaded in algorithms.values()}
         needed = {item.model for item in appointments.values()} | {item.version for item in algorithms.values()}
-        shelf = _Shelf(appointments, algorithms, {version: models[version] for version in models if version in needed})
+        shelf = Shelf(appointments, algorithms, {version: models[version] for version in models if version in needed})
         champion = appointments.get("champion")
         if champion is not None:
-            shelf = replace(shelf, champion=ServedModel(shelf.loaded[champion.model], _champion_block(champion, shelf)))
+            shelf = replace(shelf, champion=appointed(champion, shelf), challenger=rival(champion, shelf))
             if before.champion is None or before.champion.loaded.version != champion.model:
                 logger.info("champion is now %s version %s", champion.model.name, champion.model.version)
         self._shelf = shelf
@@ -274,36 +221,3 @@ def _require_interval(scorer: Scorer) -> Scorer:
     if missing:
         raise RegistryError(f"the model's card lacks the residual quantiles {', '.join(sorted(missing))}")
     return scorer
-
-
-def _block(version: ModelVersion, shelf: _Shelf) -> dict[str, Any]:
-    champion = shelf.appointments.get("champion")
-    proven = champion is not None and champion.model == version and champion.verdict == "passed"
-    return {
-        "name": version.name,
-        "version": version.version,
-        "algorithm": version.algorithm,
-        "market": version.market,
-        "cutoff": iso(version.cutoff),
-        "verdict": "passed" if proven else "unproven",
-    }
-
-
-def _champion_block(champion: Appointment, shelf: _Shelf) -> dict[str, Any]:
-    return _block(champion.model, shelf) | {
-        "alias": champion.alias,
-        "registered": {"name": champion.registered_name, "version": champion.registered_version},
-    }
-
-
-def _entry(loaded: LoadedModel, shelf: _Shelf) -> dict[str, Any]:
-    held = {alias: item for alias, item in shelf.appointments.items() if item.model == loaded.version}
-    return _block(loaded.version, shelf) | {
-        "aliases": sorted(held),
-        "registered": [
-            {"name": item.registered_name, "version": item.registered_version, "alias": alias, "verdict": item.verdict}
-            for alias, item in held.items()
-        ],
-        "features": list(loaded.features),
-        "loaded_at": iso(loaded.loaded_at),
-    }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 Alias = Literal["champion", "challenger"]
+ALIASES: tuple[Alias, ...] = ("champion", "challenger")
 Verdict = Literal["passed", "unproven"]
 
 

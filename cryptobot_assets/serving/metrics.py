@@ -7,6 +7,8 @@ whichever worker is asked adds up.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -33,6 +35,12 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="mostrecent",
         )
+        self._log = self._counter("cryptobot_prediction_log", "Served predictions logged, or not", "outcome")
+        self._log_failures = self._counter("cryptobot_prediction_log_failures", "Writes of the log that failed")
+        self._shadow = self._counter("cryptobot_shadow", "Requests scored in shadow, or not", "outcome")
+
+    def _counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(name, what, labels, registry=self._registry)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count one request."""
@@ -46,6 +54,22 @@ class Metrics:
     def champion_loaded(self, loaded: bool) -> None:
         """Say whether there is a champion to answer with."""
         self._loaded.set(1 if loaded else 0)
+
+    def log_written(self, predictions: int) -> None:
+        """Count predictions that the log has on disk."""
+        self._log.labels("written").inc(predictions)
+
+    def log_dropped(self, predictions: int) -> None:
+        """Count predictions that the log could not take."""
+        self._log.labels("dropped").inc(predictions)
+
+    def log_failed(self) -> None:
+        """Count a write that the disk refused; what it was to write is tried again."""
+        self._log_failures.inc()
+
+    def shadowed(self, outcome: Literal["scored", "skipped", "dropped", "failed"]) -> None:
+        """Count a request for the model that does not answer it."""
+        self._shadow.labels(outcome).inc()
 
     def exposition(self) -> Response:
         """Everything counted, by all workers, in Prometheus' text format."""

@@ -7,14 +7,18 @@ import signal
 import sys
 
 from cryptobot_assets.linux import die_with_parent
-from cryptobot_assets.serving.app import POOLED_MARKET, Desk
 from cryptobot_assets.serving.cache import ModelCache
 from cryptobot_assets.serving.catalogue import Catalogue
 from cryptobot_assets.serving.command import CACHE_FOLDER
+from cryptobot_assets.serving.desk import POOLED_MARKET, Desk
 from cryptobot_assets.serving.features import StoreFeatureSource
 from cryptobot_assets.serving.lineup import ModelSource
+from cryptobot_assets.serving.metrics import Metrics
+from cryptobot_assets.serving.prediction_log import SpoolLog
+from cryptobot_assets.serving.shadow import ShadowThread
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.listings import pooled_currencies
+from cryptobot_assets.storage.served_spool import FOLDER as SPOOL_FOLDER
 from cryptobot_assets.storage.store import open_store
 
 
@@ -35,14 +39,29 @@ def open_desk() -> Desk:
         expected=sorted(expected),
         universe=lambda: pooled_currencies(settings, store),
     )
-    catalogue.start()
+    metrics = Metrics()
+    log, shadow = SpoolLog(settings.home / SPOOL_FOLDER, metrics), ShadowThread(metrics)
+    for part in (catalogue, log, shadow):
+        part.start()
 
     def close() -> None:
-        catalogue.stop()
+        for part in (shadow, log, catalogue):  # a shadow's prediction is logged too
+            part.stop()
         if settings.mlflow_tracking_uri is None:
             _release_metadata(settings)
 
-    return Desk(shelf=catalogue, source=source, market=settings.service_market, api_key=settings.api_key, close=close)
+    return Desk(
+        shelf=catalogue,
+        source=source,
+        market=settings.service_market,
+        api_key=settings.api_key,
+        log=log,
+        shadow=shadow,
+        challenger_share=settings.challenger_share,
+        stalest_seconds=settings.stale_hours * 3600 or None,
+        metrics=metrics,
+        close=close,
+    )
 
 
 def _open_models(settings: Settings) -> ModelSource:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from cryptobot_assets.serving.lineup import Alias, Appointment, Lineup, ModelVersion
+from cryptobot_assets.serving.lineup import ALIASES, Alias, Appointment, Lineup, ModelVersion
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
-
-ALIASES: tuple[Alias, ...] = ("champion", "challenger")
 
 
 class RegistryModels:

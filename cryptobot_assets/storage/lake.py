@@ -150,7 +150,7 @@ class Lake:
         known = known_spans(delta, table) if delta is not None else {}
         if known is not None:
             return known
-        held = f"SELECT currency, min(time) AS first, max(time) AS newest FROM {table.name} GROUP BY currency"
+        held = f"SELECT currency, min({table.time}) AS first, max({table.time}) AS newest FROM {table.name} GROUP BY 1"
         return {currency: (first, newest) for currency, first, newest in self.query(held).iter_rows()}
 
     def maintain(self, table: Table, *, history: timedelta, keep: Collection[str] = ()) -> dict[str, int]:

@@ -35,7 +35,7 @@ from cryptobot_assets.storage.postgres_statements import COUNTS, SPANS, conditio
 from cryptobot_assets.storage.rules import broken_rules, require_rows
 from cryptobot_assets.storage.store import INDICATORS, NO_VERSION, Table
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest migration, which this code reads and writes."""
 
 Equal = dict[str, str | Sequence[str]]
@@ -116,7 +116,7 @@ class PostgresStore:
     def spans(self, table: Table) -> dict[str, tuple[datetime, datetime]]:
         """See `Store.spans`: looked up in the index, currency by currency."""
         try:
-            rows = self._connections.run(lambda cursor: _rows(cursor, SPANS.format(table=table.name)))
+            rows = self._connections.run(lambda cursor: _rows(cursor, SPANS.format(table=table.name, time=table.time)))
         except Error as error:
             if error.sqlstate == UNDEFINED_TABLE:
                 return {}
@@ -133,7 +133,9 @@ class PostgresStore:
         **equal: str | Sequence[str],
     ) -> pl.DataFrame:
         """See `Store.counts`: the server counts."""
-        counted = COUNTS.format(table=table.name, every=every, where=condition(table, start, end, equal))
+        counted = COUNTS.format(
+            table=table.name, time=table.time, every=every, where=condition(table, start, end, equal)
+        )
         kinds = {"currency": pl.String(), "time": UTC_TIME, "rows": pl.Int64()}
         try:
             rows = self._connections.run(lambda cursor: _rows(cursor, counted))

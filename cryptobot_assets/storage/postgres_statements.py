@@ -16,14 +16,15 @@ WITH RECURSIVE held AS (
     WHERE held.currency IS NOT NULL
 )
 SELECT currency,
-    (SELECT min(time) FROM {table} t WHERE t.currency = held.currency) AS first,
-    (SELECT max(time) FROM {table} t WHERE t.currency = held.currency) AS newest
+    (SELECT min({time}) FROM {table} t WHERE t.currency = held.currency) AS first,
+    (SELECT max({time}) FROM {table} t WHERE t.currency = held.currency) AS newest
 FROM held WHERE currency IS NOT NULL ORDER BY currency
 """
 
 
 COUNTS = """
-SELECT currency, date_trunc('{every}', time, 'UTC') AS time, count(*) AS rows FROM {table} WHERE {where} GROUP BY 1, 2
+SELECT currency, date_trunc('{every}', {time}, 'UTC') AS time, count(*) AS rows
+FROM {table} WHERE {where} GROUP BY 1, 2
 """
 
 

@@ -18,6 +18,7 @@ from cryptobot_assets.domain.indicators import INDICATOR_SCHEMA
 from cryptobot_assets.domain.klines import KLINE_CONSTRAINTS, KLINE_SCHEMA, UTC_TIME
 from cryptobot_assets.domain.ledger import COVERAGE_SCHEMA
 from cryptobot_assets.domain.paper_ledger import LEDGER_CONSTRAINTS, LEDGER_KEYS, LEDGER_NULLABLE, LEDGER_SCHEMAS
+from cryptobot_assets.domain.served import OUTCOME_SCHEMA, PREDICTION_KEY, SERVED_SCHEMA
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.postgres_address import is_postgres
@@ -140,10 +141,35 @@ PAPER_DECISIONS, PAPER_FILLS, PAPER_BALANCES = (
 )
 """What the paper bot decided, traded and was worth, see `domain/paper_ledger.py`."""
 
+SERVED_PREDICTIONS = Table(
+    "served_predictions",
+    SERVED_SCHEMA,
+    key=PREDICTION_KEY,
+    partition_by=(),
+    nullable=frozenset({"caller", "time", "known_at", "predicted_return", "interval_low", "interval_high"}),
+    constraints={"rows_are_counted": "rows >= 1"},
+    time="served_at",
+)
+"""Every prediction the service gave: one row a currency, or one a reply to rows a caller sent (`currency` empty).
+
+`prediction_id` is the reply's; `rows` counts what one row stands for, whose return is told when it is one.
+"""
+
+PREDICTION_OUTCOMES = Table(
+    "prediction_outcomes",
+    OUTCOME_SCHEMA,
+    key=PREDICTION_KEY,
+    partition_by=(),
+    constraints={"outcome_is_after_its_row": "label_end_time > time"},
+    time="served_at",
+)
+"""What became of served predictions 24 hours after their rows were known, as stored klines tell it."""
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         *(KLINES, INDICATORS, PREDICTIONS, GAPS, COVERAGE, LISTINGS),
+        *(SERVED_PREDICTIONS, PREDICTION_OUTCOMES),
         *(PAPER_DECISIONS, PAPER_FILLS, PAPER_BALANCES),
     )
 }

@@ -29,7 +29,9 @@ from cryptobot_assets.storage.store import (
     PAPER_BALANCES,
     PAPER_DECISIONS,
     PAPER_FILLS,
+    PREDICTION_OUTCOMES,
     PREDICTIONS,
+    SERVED_PREDICTIONS,
     TABLES,
     Store,
     Table,
@@ -73,6 +75,11 @@ BROKEN = [
     *[(PAPER_BALANCES, {name: -1.0}) for name in ("cash", "sleeve_cash", "holdings")],
     *[(PAPER_BALANCES, {"equity": value}) for value in (90.0, None, float("inf"))],
     (PAPER_BALANCES, {"rule": None}),
+    (SERVED_PREDICTIONS, {"rows": 0}),
+    (SERVED_PREDICTIONS, {"predicted_return": float("nan")}),
+    *[(SERVED_PREDICTIONS, {name: None}) for name in ("prediction_id", "role", "served_at", "currency", "verdict")],
+    (PREDICTION_OUTCOMES, {"label_end_time": START}),
+    (PREDICTION_OUTCOMES, {"realised_return": None}),
 ]
 
 PAPER = {
@@ -101,6 +108,8 @@ def make_rows(table: Table, count: int = 48, *, currency: str = "BTCUSDT", seed:
         known = {"currency", "time", "close", "rsi_14h"}
         blank = [pl.lit(None, kind).alias(name) for name, kind in INDICATOR_SCHEMA.items() if name not in known]
         return closes.with_columns(*blank, rsi_14h=pl.lit(50.0)).select(list(INDICATOR_SCHEMA))
+    if table in (SERVED_PREDICTIONS, PREDICTION_OUTCOMES):
+        return make_served_rows(table, closes["time"], currency)
     if table is COVERAGE:
         counts = {"expected": 24, "stored": 20, "outage": 3, "halt": 0, "not_listed": 0, "delisted": 0, "missing": 1}
         return closes.select("currency", "time", **{name: pl.lit(n, pl.Int64) for name, n in counts.items()})
@@ -114,6 +123,23 @@ def make_rows(table: Table, count: int = 48, *, currency: str = "BTCUSDT", seed:
         position = pl.lit(0, pl.Int64).alias("position")
         return closes.select("currency", "time", end, **{k: pl.lit(v) for k, v in names.items()}).with_columns(position)
     return closes.select("currency", "time", end, missing=pl.lit(30, pl.Int64), kind=pl.lit("outage"))
+
+
+def make_served_rows(table: Table, times: pl.Series, currency: str) -> pl.DataFrame:
+    """Rows of one of the tables of served predictions, each served at the time of its row."""
+    ids = [f"{currency} {number:04}" for number in range(len(times))]
+    facts = {
+        "role": "champion", "position": 0, "route": "/predict", "market": "ALL", "algorithm": "ridge", "version": "1",
+        "registered_name": "cryptobot-ALL-ridge", "verdict": "unproven", "caller": None, "currency": currency,
+        "rows": 1, "predicted_return": 0.01, "interval_low": -0.03, "interval_high": 0.05, "realised_return": 0.02,
+    }  # fmt: skip
+    rows = pl.DataFrame({"prediction_id": ids, "served_at": times, "time": times}).with_columns(
+        pl.lit(value).alias(name) for name, value in facts.items()
+    )
+    rows = rows.with_columns(
+        known_at=pl.col("time") + timedelta(hours=1), label_end_time=pl.col("time") + timedelta(hours=25)
+    )
+    return rows.select(pl.col(name).cast(kind) for name, kind in table.schema.items())
 
 
 def spoil(rows: pl.DataFrame, values: dict[str, object]) -> pl.DataFrame:

@@ -14,10 +14,10 @@ import numpy as np
 from cryptobot_assets.errors import NoModel, RegistryError, UnknownCurrency
 from cryptobot_assets.models.card import ModelCard
 from cryptobot_assets.models.loading import Scorer
-from cryptobot_assets.serving.catalogue import LoadedModel, ServedModel
 from cryptobot_assets.serving.features import CrossSection, FeatureRow
 from cryptobot_assets.serving.lineup import Appointment, Lineup, ModelVersion
 from cryptobot_assets.serving.replies import bad_request
+from cryptobot_assets.serving.shelf import LoadedModel, ServedModel
 
 FEATURES = ("close_minmax_scale", "ma7_25h_scale", "close_lag_1h")
 CUTOFF = datetime(2024, 3, 1, tzinfo=UTC)
@@ -58,14 +58,20 @@ def make_served(version: ModelVersion | None = None, *, verdict: str = "passed")
 class FakeShelf:
     """A `ModelShelf` holding what it is given."""
 
-    def __init__(self, champion: ServedModel | None = None, **algorithms: ServedModel) -> None:
+    def __init__(
+        self, champion: ServedModel | None = None, challenger: ServedModel | None = None, **algorithms: ServedModel
+    ) -> None:
         self.served = champion
+        self.rival = challenger
         self.algorithms = algorithms
 
     def champion(self) -> ServedModel:
         if self.served is None:
             raise NoModel("no champion is loaded")
         return self.served
+
+    def challenger(self) -> ServedModel | None:
+        return self.rival
 
     def held(self, algorithm: str) -> ServedModel | None:
         return None

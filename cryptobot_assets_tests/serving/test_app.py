@@ -15,7 +15,8 @@ import pytest
 
 from cryptobot_assets.errors import StoreError
 from cryptobot_assets.serving import door
-from cryptobot_assets.serving.app import ROUTES, Desk, make_app
+from cryptobot_assets.serving.app import ROUTES, make_app
+from cryptobot_assets.serving.desk import Desk
 from cryptobot_assets_tests.serving.fakes import FEATURES, NOW, FakeFeatures, FakeShelf, make_served, make_version
 from cryptobot_assets_tests.serving.sockets import over_a_socket
 
@@ -52,6 +53,7 @@ def test_predict_answers_with_the_newest_row(client: httpx.Client) -> None:
     assert body["predicted_return"] == pytest.approx(0.01)
     assert body["interval"] == pytest.approx([-0.03, 0.06])
     assert body["age_seconds"] == 3600
+    assert body.keys() >= {"prediction_id"} and len(body.pop("prediction_id")) == 32
     assert body | {"predicted_return": 0, "interval": []} == {
         "currency": "BTCUSDT",
         "time": "2024-05-13T23:00:00Z",
@@ -182,6 +184,7 @@ def test_an_algorithm_answers_either_body(client: httpx.Client) -> None:
     assert by_currency["model"] == LASSO.block
     assert by_currency["predicted_return"] == pytest.approx(0.024)
     by_rows = client.post("/predict_lasso", json={"rows": [ROW]}).json()
+    assert len(by_rows.pop("prediction_id")) == 32
     assert by_rows == {"predicted_return": [pytest.approx(0.015)], "model": LASSO.block}
     assert error_of(client.post("/predict_lasso", json={}), 400)["field"] == "currency"
     assert error_of(client.post("/predict_lasso", json={"row": 1}), 400)["field"] == "row"

@@ -1,0 +1,34 @@
+"""The part of the settings that the prediction service goes by; `settings.py` reads them from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings
+
+
+class ServiceSettings(BaseSettings):
+    """Fields of `Settings`, which inherits them; never built by itself."""
+
+    api_key: str | None = Field(None, description="when set, the prediction service demands it, or a key of the file")
+    api_keys_file: Path | None = Field(
+        None, description="file of the hashed keys that `cryptobot key new` makes; when set, one of them is demanded"
+    )
+    rate_limit: int = Field(
+        0, ge=0, le=1_000_000, description="requests a minute of one key that the service answers; 0 for any number"
+    )
+    service_port: int = Field(3000, ge=0, le=65_535, description="prediction service")
+    service_workers: int = Field(1, ge=1, le=64, description="processes of the prediction service")
+    service_market: str = Field("ALL", description="the market whose champion the service serves")
+    challenger_share: float = Field(
+        0.0, ge=0, le=1, description="share of the requests that the challenger answers; it scores the others in shadow"
+    )
+    stale_hours: float = Field(
+        0.0, ge=0, description="age of the newest features from which the service answers 503; 0 for any age"
+    )
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _absolute_file(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().absolute()
