@@ -134,7 +134,7 @@ def test_schedules_tick_when_the_settings_say_so(tmp_path: Path) -> None:
     crons = {f"{name}_cron": f"{minute} * * * *" for minute, name in enumerate(names)}
     repository = build_definitions(make_settings(tmp_path, **crons)).get_repository_def()
     ticking = {one.name: one.cron_schedule for one in repository.schedule_defs}
-    assert [ticking[f"{name}_schedule"] for name in names] == [f"{minute} * * * *" for minute in range(7)]
+    assert [ticking[f"{name}_schedule"] for name in names] == [f"{minute} * * * *" for minute in range(8)]
 
 
 def test_it_loads_as_dagster_loads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

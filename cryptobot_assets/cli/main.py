@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from cryptobot_assets.cli.exchange import exchange
+from cryptobot_assets.cli.key import key
 from cryptobot_assets.cli.paper_commands import paper
 from cryptobot_assets.domain.intervals import parse_day
 from cryptobot_assets.errors import CryptobotError, UsageError
@@ -176,6 +177,9 @@ def features(market: str) -> None:
     from cryptobot_assets.cli.features import run_features
 
     run_features(Settings.load(), market.upper())
+
+
+cryptobot.add_command(key)
 
 
 @cryptobot.command()

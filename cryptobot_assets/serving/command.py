@@ -9,6 +9,7 @@ from cryptobot_assets.settings import Settings
 SERVICE = "cryptobot_assets.serving.service:PredictionService"
 BENTOML_FOLDER = "bentoml"
 CACHE_FOLDER = "serving-cache"
+LIMITS_FOLDER = "serving-limits"
 REQUEST_SECONDS = 30
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from cryptobot_assets.serving.keys import KeyRing
+from cryptobot_assets.serving.limits import RateLimit
 from cryptobot_assets.serving.metrics import Metrics
 from cryptobot_assets.serving.prediction_log import NoLog, PredictionLog
 from cryptobot_assets.serving.shadow import NoShadow, Shadow
@@ -27,7 +29,8 @@ class Desk:
         shelf: the loaded models.
         source: live features.
         market: one currency, the only one that is then answered for, or `ALL`.
-        api_key: demanded of callers when set.
+        keys: what callers must have one of, where there are any.
+        limit: how often each caller may ask, None for any number.
         log: where every served prediction is recorded.
         shadow: scores requests with the model that does not answer them.
         challenger_share: share of the requests that the challenger answers.
@@ -40,7 +43,8 @@ class Desk:
     shelf: ModelShelf
     source: FeatureSource
     market: str
-    api_key: str | None = None
+    keys: KeyRing = field(default_factory=KeyRing)
+    limit: RateLimit | None = None
     log: PredictionLog = field(default_factory=NoLog)
     shadow: Shadow = field(default_factory=NoShadow)
     challenger_share: float = 0.0

@@ -1,4 +1,4 @@
-"""The door every request passes: the key, the body's size and deadline, the count, the last resort.
+"""The door every request passes: the key, its rate, size and deadline, the count, the last resort.
 
 Plain ASGI around the routes, because it must see what a framework decides too: a path that no
 route has, a method that a route lacks, a handler that failed.
@@ -7,8 +7,8 @@ route has, a method that a route lacks, a handler that failed.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 
@@ -16,12 +16,24 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cryptobot_assets.serving.replies import ApiError, bad_request
+from cryptobot_assets.serving.desk import Desk
+from cryptobot_assets.serving.keys import KeyRing
+from cryptobot_assets.serving.replies import ApiError, bad_request, unavailable
 
 LARGEST_BODY = 20_000_000
 MOST_DISCARDED = 10 * LARGEST_BODY
 UPLOAD_SECONDS = 20.0
+REPLY_SECONDS = 30.0
+"""From the first byte of a request to the last of its reply, whoever is slow."""
 OPEN_ROUTES = frozenset({"/livez", "/readyz"})
+ANONYMOUS = "anonymous"
+"""The caller where no key is demanded: all share one rate."""
+SAFE_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+]
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +43,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Door:
     """ASGI app around `routes`; replies to everything, raises nothing.
 
-    The key and the metrics are those of the app's `state.desk`, there once the app has started.
+    Keys, rates and metrics are those of the app's `state.desk`, there once the app has started.
     """
 
     def __init__(self, routes: ASGIApp) -> None:
@@ -49,11 +61,13 @@ class Door:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *SAFE_HEADERS]
             await send(message)
 
         try:
-            _require_key(scope, desk.api_key)
-            await self._routes(scope, receive, watched_send)
+            _admit(scope, desk)
+            async with asyncio.timeout(REPLY_SECONDS):
+                await self._routes(scope, receive, watched_send)
         except ClientDisconnect:
             status = 499
         except Exception as error:  # the last resort: whatever failed, the caller gets one shape
@@ -63,23 +77,38 @@ class Door:
         desk.metrics.answered(scope.get("route_label", "other"), status, time.perf_counter() - started)
 
 
-def _require_key(scope: Scope, key: str | None) -> None:
-    if not key or scope["path"] in OPEN_ROUTES:
+def _admit(scope: Scope, desk: Desk) -> None:
+    """Let a caller in who has a key, where one is demanded, and asks no more often than it may."""
+    if scope["path"] in OPEN_ROUTES:
         return
+    if desk.keys.demanded:
+        scope["caller"] = _holder(scope, desk.keys)
+    wait = desk.limit.wait_seconds(scope.get("caller", ANONYMOUS)) if desk.limit is not None else 0
+    if wait:
+        seconds = math.ceil(wait)
+        message = f"this key has asked too often: ask again in {seconds} s"
+        raise ApiError(429, "too_many_requests", message, headers={"Retry-After": str(seconds)})
+
+
+def _holder(scope: Scope, keys: KeyRing) -> str:
     given = b""
     for name, value in scope["headers"]:
         if name == b"x-api-key":
             given = value
         elif name == b"authorization" and value[:7].lower() == b"bearer ":
             given = value[7:].strip()
-    if not hmac.compare_digest(given, key.encode()):
+    holder = keys.holder(given)
+    if holder is None:
         message = "send the service's key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
         raise ApiError(401, "unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
+    return holder
 
 
 def _refusal(error: Exception, scope: Scope) -> ApiError:
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, TimeoutError):
+        return unavailable("too_slow", f"no answer within {REPLY_SECONDS:.0f} seconds; ask again later")
     logger.error("%s %s failed", scope["method"], scope.get("route_label", "other"), exc_info=error)
     return ApiError(500, "internal", "the service failed; its log says why")
 

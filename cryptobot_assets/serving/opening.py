@@ -9,9 +9,11 @@ import sys
 from cryptobot_assets.linux import die_with_parent
 from cryptobot_assets.serving.cache import ModelCache
 from cryptobot_assets.serving.catalogue import Catalogue
-from cryptobot_assets.serving.command import CACHE_FOLDER
+from cryptobot_assets.serving.command import CACHE_FOLDER, LIMITS_FOLDER
 from cryptobot_assets.serving.desk import POOLED_MARKET, Desk
 from cryptobot_assets.serving.features import StoreFeatureSource
+from cryptobot_assets.serving.keys import KeyRing
+from cryptobot_assets.serving.limits import RateLimit
 from cryptobot_assets.serving.lineup import ModelSource
 from cryptobot_assets.serving.metrics import Metrics
 from cryptobot_assets.serving.prediction_log import SpoolLog
@@ -54,7 +56,8 @@ def open_desk() -> Desk:
         shelf=catalogue,
         source=source,
         market=settings.service_market,
-        api_key=settings.api_key,
+        keys=KeyRing(settings.api_key, settings.api_keys_file),
+        limit=RateLimit(settings.home / LIMITS_FOLDER, settings.rate_limit) if settings.rate_limit else None,
         log=log,
         shadow=shadow,
         challenger_share=settings.challenger_share,

@@ -20,6 +20,7 @@ OPTIONS = {
     "promote": ("--market", "--model", "--version", "--reason", "--by-gate", "--undo"),
     "holdout": ("open", "log"),
     "paper": ("status", "backtest"),
+    "key": ("new", "list", "revoke"),
     "sql": ("QUERY", "--format", "[table|csv|parquet]", "--out"),
     "retrain": ("NAME", "VERSION"),
     "copy": ("FROM_URL", "TO_URL"),

@@ -17,6 +17,7 @@ from cryptobot_assets.errors import StoreError
 from cryptobot_assets.serving import door
 from cryptobot_assets.serving.app import ROUTES, make_app
 from cryptobot_assets.serving.desk import Desk
+from cryptobot_assets.serving.keys import KeyRing
 from cryptobot_assets_tests.serving.fakes import FEATURES, NOW, FakeFeatures, FakeShelf, make_served, make_version
 from cryptobot_assets_tests.serving.sockets import over_a_socket
 
@@ -268,7 +269,7 @@ KEY = "a key of ünusual length"
     ],
 )
 def test_a_demanded_key_is_demanded(headers: dict[str, Any]) -> None:
-    with serving(api_key=KEY) as client:
+    with serving(keys=KeyRing(KEY)) as client:
         for path, method in ROUTES.items():
             reply = client.request(method, path, headers=headers)
             if path in ("/livez", "/readyz"):
@@ -287,7 +288,7 @@ def test_a_demanded_key_is_demanded(headers: dict[str, Any]) -> None:
     ],
 )
 def test_the_right_key_opens(headers: dict[str, Any]) -> None:
-    with serving(api_key=KEY) as client:
+    with serving(keys=KeyRing(KEY)) as client:
         assert client.post("/predict", json={"currency": "BTCUSDT"}, headers=headers).status_code == 200
 
 
