@@ -4,6 +4,7 @@ import warnings
 
 import dagster as dg
 
+from cryptobot_assets.assets.decay import decay_assets
 from cryptobot_assets.assets.evaluation import evaluation_assets
 from cryptobot_assets.assets.features import feature_assets
 from cryptobot_assets.assets.gap_ledger import gap_ledger_assets
@@ -43,6 +44,7 @@ def _build(partitions: Partitions) -> dg.Definitions:
             *prediction_assets(partitions, [model_asset_name(name) for name in ALGORITHMS]),
             *evaluation_assets(partitions),
             *promotion_assets(partitions),
+            *decay_assets(partitions),
             *paper_assets(partitions),
             *served_assets(partitions),
             *maintenance_assets(partitions),

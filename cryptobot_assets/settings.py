@@ -201,6 +201,8 @@ class Settings(ServiceSettings):
     paper_rule: Literal["best", "top", "top_above_costs", "keep", "keep_calm", "keep_that_pay"] = Field(
         "keep", description="allocation rule of the paper bot"
     )
+    drift_days: int = Field(28, ge=7, le=365, description="newest days whose features are held against training's")
+    retrain_days: int = Field(2, ge=1, le=365, description="days after a training before drift may ask for another")
     paper_cron: str = Field("5 * * * *", pattern=CRON_PATTERN, description="when the paper bot books what is due")
     paper_patience_minutes: int = Field(
         30, ge=1, le=60, description="minutes after an hour in which its orders may still find an open"

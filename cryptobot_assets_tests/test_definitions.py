@@ -40,6 +40,7 @@ ASSETS = {
     "evaluation_report": ("evaluation", MARKET, ("predictions",)),
     "pool_value": ("evaluation", MARKET, ("predictions",)),
     "champion_model": ("promotion", MARKET, ("evaluation_report", "pool_value")),
+    "drift_report": ("monitoring", MARKET, ("champion_model",)),
     "paper_ledger": ("paper", None, ("champion_model", "indicators", "klines")),
     "gap_ledger": ("market_data", MONTH, ("klines",)),
     "gap_repair": ("market_data", MONTH, ("gap_ledger",)),
@@ -112,7 +113,7 @@ SCHEDULES = {
     "backup_schedule": "30 2 * * *",
     "maintenance_schedule": "30 4 * * 0",
 }
-SENSORS = {"alert_sensor", "indicators_sensor", "new_listings_sensor", "predictions_sensor"}
+SENSORS = {"alert_sensor", "drift_sensor", "indicators_sensor", "new_listings_sensor", "predictions_sensor"}
 
 
 def test_schedules_and_sensors_are_known_by_these_names_and_times(tmp_path: Path) -> None:

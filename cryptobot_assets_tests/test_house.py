@@ -22,6 +22,7 @@ FLOORS = (
     {"models", "storage", "alerts"},
     {
         "audit",
+        "decay",
         "feature_worth",
         "partitions",
         "pools",
@@ -64,6 +65,7 @@ BESIDE = {
 HOMES = {
     "arch": ("domain/bootstrap.py", "domain/significance.py"),
     "purgedcv": ("domain/significance.py",),
+    "river": ("domain/decay.py",),
     "deltalake": ("storage/lake",),
     "duckdb": ("storage/sql.py",),
     "requests": (
@@ -101,7 +103,7 @@ HOMES = {
 }
 """The files, or folders, that may import a library."""
 
-DOMAIN_LIBRARIES = {"numpy", "polars", "scipy", "arch", "threadpoolctl", "purgedcv"}
+DOMAIN_LIBRARIES = {"numpy", "polars", "scipy", "arch", "threadpoolctl", "purgedcv", "river"}
 CLOCKS_AND_OUTSIDE = {"os", "time", "random", "pathlib", "io", "socket", "subprocess", "logging", "urllib", "tempfile"}
 
 HEAVY = {
@@ -112,6 +114,7 @@ HEAVY = {
     "mlflow",
     "onnxruntime",
     "purgedcv",
+    "river",
     "plotly",
     "skl2onnx",
     "sklearn",

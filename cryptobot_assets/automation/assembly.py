@@ -3,6 +3,7 @@
 import dagster as dg
 
 from cryptobot_assets.automation.alerting import alerts
+from cryptobot_assets.automation.decay import decay_sensors
 from cryptobot_assets.automation.following import following_sensors
 from cryptobot_assets.automation.gaps import gap_schedules
 from cryptobot_assets.automation.listings import listing_sensors
@@ -20,6 +21,7 @@ CONCERNS = (
     following_sensors,
     gap_schedules,
     model_schedules,
+    decay_sensors,
     paper_schedules,
     served_schedules,
     maintenance_schedules,
