@@ -162,6 +162,7 @@ def test_whoever_reads_outcomes_knows_of_the_holdout() -> None:
     bound = {"read_predictions(": "open_end", "SampleReader(": "holdout_start"}
     free = {"leaderboard.py", "holdout.py", "storage/samples.py", "assets/look_ahead.py", "serving/features.py"}
     free |= {"storage/paper_hours.py"}  # reads no label; the bot ends where the holdout begins
+    free |= {"dashboard/drifting.py"}  # reads no label
     readers = {(name, call) for name, text in texts.items() for call in bound if call in text and name not in free}
     assert readers
     assert {(name, call) for name, call in readers if bound[call] not in texts[name]} == set()
