@@ -8,6 +8,7 @@ from pathlib import Path
 from cryptobot_assets.settings import Settings
 
 SCRIPT = Path(__file__).with_name("views") / "app.py"
+SERVER = "cryptobot_assets.dashboard.views.serve"
 HEALTH = "/_stcore/health"
 HERE = "127.0.0.1"
 
@@ -35,5 +36,5 @@ def dashboard_command(settings: Settings, port: int) -> tuple[list[str], dict[st
     """
     options = [f"--{name}={value}" for name, value in OPTIONS.items()]
     options += [f"--server.allowedHosts={host}" for host in HOSTS]
-    argv = [sys.executable, "-m", "streamlit", "run", str(SCRIPT), f"--server.port={port}", *options]
+    argv = [sys.executable, "-m", SERVER, "run", str(SCRIPT), f"--server.port={port}", *options]
     return argv, {"CRYPTOBOT_HOME": str(settings.home)}

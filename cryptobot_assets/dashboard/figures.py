@@ -15,7 +15,7 @@ import polars as pl
 
 HEIGHT = 320
 BLUE, ORANGE, GREY, GREEN = "#2563eb", "#d97706", "#6b7280", "#059669"
-SHADE = "rgba(37, 99, 235, 0.16)"
+SHADE, FAINT = "rgba(37, 99, 235, 0.16)", "rgba(107, 114, 128, 0.35)"
 PERCENT = ".2%"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 
-from cryptobot_assets.dashboard.figures import BLUE, GREEN, GREY, PERCENT, SHADE, blank, marked
+from cryptobot_assets.dashboard.figures import BLUE, FAINT, GREEN, GREY, PERCENT, SHADE, blank, marked
 from cryptobot_assets.domain.curves import Band, Calibration, Density, SkillCourse
 from cryptobot_assets.domain.intervals import DAY
 
@@ -29,7 +29,7 @@ def error_figure(course: pl.DataFrame, cutoffs: Cutoffs) -> go.Figure:
 def relative_figure(course: pl.DataFrame, cutoffs: Cutoffs) -> go.Figure:
     """Error against predicting zero: of each day, and of all days so far."""
     made = blank("error against predicting zero (%)", PERCENT)
-    made.add_bar(x=course["time"], y=course["mse"] / course["mse_zero"] - 1, name="day", marker_color=SHADE)
+    made.add_bar(x=course["time"], y=course["mse"] / course["mse_zero"] - 1, name="day", marker_color=FAINT)
     made.add_scatter(x=course["time"], y=course["so_far"], name="all days so far", line={"color": BLUE})
     made.add_hline(y=0, line={"color": GREY, "width": 1})
     return marked(made, cutoffs)
@@ -39,7 +39,7 @@ def skill_figure(course: SkillCourse) -> go.Figure:
     """IC of each week, and its mean so far with the band."""
     made = blank("IC (rank correlation, -1 to 1)")
     middles = [week + HALF_WEEK for week in course.weeks]
-    made.add_bar(x=middles, y=course.of_week, name="week", marker_color=SHADE)
+    made.add_bar(x=middles, y=course.of_week, name="week", marker_color=FAINT)
     _band(made, middles, course.band, "mean so far, 90 %")
     made.add_scatter(x=middles, y=course.so_far, name="mean so far", mode="lines+markers", line={"color": BLUE})
     made.add_hline(y=0, line={"color": GREY, "width": 1})

@@ -17,6 +17,8 @@ from cryptobot_assets.page.tables import Table
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.registry_records import Override
 
+MOST_PROMOTIONS = 50
+
 
 def champion_page(settings: Settings) -> None:
     """Live state, champion, leaderboard and history of one market."""
@@ -29,7 +31,7 @@ def champion_page(settings: Settings) -> None:
         show_champion(found, market)
     show_leaderboard(settings, market)
     if found is not None and found.promotions:
-        show_table("History", history_table(found), note="Every promotion the registry remembers, newest first.")
+        show_history(found)
 
 
 def _reign(market: str) -> Reign | None:
@@ -104,18 +106,13 @@ def show_leaderboard(settings: Settings, market: str) -> None:
     st.markdown("\n".join(f"- {line}" for line in report["words"]))
 
 
-def history_table(found: Reign) -> Table:
-    """A row a promotion."""
-    rows = [
-        [
-            one.time[:16].replace("T", " "),
-            one.alias,
-            f"{one.algorithm} {one.version}",
-            one.cutoff,
-            one.verdict,
-            "; ".join(one.reasons),
-            one.by,
-        ]
-        for one in found.promotions
-    ]
-    return Table("history", ("time (UTC)", "alias", "model", "cutoff", "verdict", "reasons", "by"), rows)
+def show_history(found: Reign) -> None:
+    """Every promotion with its reasons, the newest first."""
+    st.markdown("##### History")
+    newest = found.promotions[:MOST_PROMOTIONS]
+    st.caption(f"The {len(newest)} newest of {len(found.promotions)} promotions that the registry remembers (UTC).")
+    for one in newest:
+        when = one.time[:16].replace("T", " ")
+        with st.expander(f"{when}: {one.algorithm} version {one.version} is {one.alias}, {one.verdict}"):
+            st.markdown(f"By {one.by}; trained as of {one.cutoff}.")
+            st.markdown("\n".join(f"- {reason}" for reason in one.reasons))

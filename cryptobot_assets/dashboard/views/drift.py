@@ -10,6 +10,7 @@ from cryptobot_assets.dashboard.opening import Place
 from cryptobot_assets.dashboard.queries import Span
 from cryptobot_assets.dashboard.views import held
 from cryptobot_assets.dashboard.views.layout import empty, heading, show, show_table, tiles
+from cryptobot_assets.domain.drift import Drift
 from cryptobot_assets.page import tables
 from cryptobot_assets.page.tables import Table
 from cryptobot_assets.storage.store import INDICATORS, KLINES
@@ -44,9 +45,11 @@ def drift_page(where: Place, currency: str, span: Span) -> None:
 
 def show_drifts(found: Drifts, trained: Trained) -> None:
     """How many features drifted, and each of them."""
-    drifted = [one.feature for one in found.features if one.drifted]
+    told = [one for one in found.features if one.usual is not None]
+    drifted = [one for one in told if one.drifted]
+    unknown = "too few days of training to tell what is usual: choose fewer recent days"
     tiles(
-        ("beyond usual", f"{len(drifted)}", f"of {len(found.features)} features"),
+        ("beyond usual", f"{len(drifted)}", f"of {len(told)} features") if told else ("beyond usual", "n/a", unknown),
         ("training rows", f"{found.trained_rows:,}", f"hourly, {found.trained.days}"),
         ("recent rows", f"{found.recent_rows:,}", f"hourly, {len(trained.currencies)} currencies"),
     )
@@ -59,8 +62,11 @@ def show_drifts(found: Drifts, trained: Trained) -> None:
             drift_figure(found.features),
         )
     )
-    rows = [
-        [one.feature, tables.number(one.index), tables.number(one.usual), "yes" if one.drifted else "no"]
-        for one in found.features
-    ]
+    rows = [[one.feature, tables.number(one.index), tables.number(one.usual), _beyond(one)] for one in found.features]
     show_table("Every feature", Table("drift", ("feature", "index", "usual (90 %)", "beyond"), rows))
+
+
+def _beyond(one: Drift) -> str:
+    if one.usual is None:
+        return tables.NOTHING
+    return "yes" if one.drifted else "no"

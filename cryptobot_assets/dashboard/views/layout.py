@@ -9,6 +9,10 @@ from cryptobot_assets.page.tables import Table
 
 TILE_WIDTH = 160
 """Pixels: two of them fit beside each other on a phone."""
+MOST_SHOWN = 40
+"""Rows of a table that are all shown; a longer one is scrolled."""
+LONG_NAME = 15
+"""Letters of a row's name that need a wider column."""
 PLAIN = {"displayModeBar": False, "responsive": True}
 
 
@@ -20,7 +24,7 @@ def heading(title: str, facts: str) -> None:
 
 def tiles(*figures: tuple[str, str, str]) -> None:
     """Figures side by side, as many in a row as fit: what it is, the figure, what to hold it against."""
-    row = st.container(horizontal=True, gap="medium")
+    row = st.container(horizontal=True, gap="small")
     for title, figure, beside in figures:
         tile = row.container(width=TILE_WIDTH, gap="xxsmall")
         tile.metric(title, figure)
@@ -40,7 +44,11 @@ def show_table(title: str, table: Table, *, note: str = "") -> None:
     if note:
         st.caption(note)
     columns = {name: [row[place] for row in table.rows] for place, name in enumerate(table.columns)}
-    st.dataframe(columns, hide_index=True, key=f"table-{table.name}")
+    first = table.columns[0]
+    wide = max(map(len, columns[first]), default=0) > LONG_NAME
+    widths = {first: st.column_config.TextColumn(width="medium")} if wide else None
+    height = "content" if len(table.rows) <= MOST_SHOWN else "auto"
+    st.dataframe(columns, hide_index=True, height=height, column_config=widths, key=f"table-{table.name}")
 
 
 def empty(what: str, advice: str) -> None:
