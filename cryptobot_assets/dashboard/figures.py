@@ -17,6 +17,9 @@ HEIGHT = 320
 BLUE, ORANGE, GREY, GREEN = "#2563eb", "#d97706", "#6b7280", "#059669"
 SHADE, FAINT = "rgba(37, 99, 235, 0.16)", "rgba(107, 114, 128, 0.35)"
 PERCENT = ".2%"
+KINDS = {"outage": GREY, "halt": GREEN, "missing": "#dc2626", "not recorded": "#7c3aed"}
+"""Colours of kinds of gaps."""
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,10 @@ def marked(made: go.Figure, cutoffs: Sequence[tuple[datetime, str]]) -> go.Figur
     return made
 
 
-KINDS = {"outage": GREY, "halt": GREEN, "missing": "#dc2626", "not recorded": "#7c3aed"}
-
-
 def missing_figure(days: pl.DataFrame) -> go.Figure:
     """Klines lacking on each day, by kind: columns time, kind, rows."""
     made = blank("klines lacking (a day)")
     for (kind,), part in days.group_by(["kind"], maintain_order=True):
-        made.add_bar(x=part["time"], y=part["rows"], name=str(kind), marker_color=KINDS.get(str(kind), ORANGE))
+        colour = KINDS.get(str(kind), ORANGE)
+        made.add_bar(x=part["time"], y=part["rows"], name=str(kind), marker_color=colour, width=DAY_MS, offset=0)
     return made.update_layout(barmode="stack", showlegend=True)

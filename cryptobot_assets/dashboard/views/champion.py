@@ -94,7 +94,7 @@ def show_leaderboard(settings: Settings, market: str) -> None:
     if report is None:
         empty(
             f"No evaluation of market {market} has been made on this home",
-            "Materialize `evaluation_report` of it in Dagster, or run `cryptobot report`.",
+            "Materialize `evaluation_report` of it in Dagster; under `cryptobot up` that happens at 02:00 UTC.",
         )
         return
     days = report["days"]

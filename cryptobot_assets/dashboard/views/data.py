@@ -30,7 +30,7 @@ def data_page(where: Place, currency: str, span: Span) -> None:
     heading("Data", f"{where.address}: {settings.interval} klines, {source}. Gaps of {currency}, {span.days} (UTC).")
     spans = held.ask(where, health.newest, of=(KLINES, INDICATORS))
     show_freshness(health.freshness(spans, settings.interval, datetime.now(UTC)), settings.freshness_hours)
-    show_holes(held.ask(where, health.holes, currency, span, settings.interval, of=(KLINES, GAPS)), currency)
+    show_holes(held.ask(where, health.holes, currency, span, settings.interval, of=(KLINES, GAPS)), currency, span)
 
 
 def show_freshness(found: Sequence[Freshness], limit_hours: float) -> None:
@@ -46,7 +46,7 @@ def show_freshness(found: Sequence[Freshness], limit_hours: float) -> None:
     show_table("Freshness", Table("freshness", ("currency", "newest kline", "newest indicators", "age"), rows))
 
 
-def show_holes(found: Holes, currency: str) -> None:
+def show_holes(found: Holes, currency: str, span: Span) -> None:
     """Missing klines by day and kind, and the gaps one by one."""
     lacking = found.expected - found.stored
     tiles(
@@ -63,7 +63,7 @@ def show_holes(found: Holes, currency: str) -> None:
             f"Klines of {currency} that are not stored, by day",
             "Outages and halts are the exchange's own. What is missing or not recorded is on our side: "
             "materialize `gap_ledger`, then `gap_repair`, of that month.",
-            missing_figure(found.days),
+            missing_figure(found.days).update_xaxes(range=[span.start, span.end]),
         )
     )
     show_table("Gaps", gap_table(found.gaps), note=f"The newest {MOST_GAPS}." if found.gaps.height > MOST_GAPS else "")
