@@ -23,6 +23,7 @@ from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.serving import answers
 from cryptobot_assets.serving.desk import Desk
 from cryptobot_assets.serving.door import Door
+from cryptobot_assets.serving.openapi import openapi_document
 from cryptobot_assets.serving.replies import ApiError, bad_request, json_response, shown, unavailable
 
 ROUTES: dict[str, str] = {
@@ -34,6 +35,7 @@ ROUTES: dict[str, str] = {
     "/livez": "GET",
     "/readyz": "GET",
     "/metrics": "GET",
+    "/openapi.json": "GET",
     "/": "GET",
 }
 
@@ -60,6 +62,7 @@ def make_app(open_desk: Callable[[], Desk]) -> Starlette:
         "/livez": _livez,
         "/readyz": _readyz,
         "/metrics": _metrics,
+        "/openapi.json": _openapi,
         "/": _index,
     }
     app = Starlette(
@@ -104,7 +107,12 @@ async def _metrics(request: Request, desk: Desk) -> Response:
         desk.metrics.champion_loaded(True)
     except NoModel:
         desk.metrics.champion_loaded(False)
+    desk.metrics.registry_faulty(desk.shelf.fault() is not None)
     return await run_in_threadpool(desk.metrics.exposition)
+
+
+async def _openapi(request: Request, desk: Desk) -> Response:
+    return json_response(openapi_document(ALGORITHMS))
 
 
 async def _index(request: Request, desk: Desk) -> Response:

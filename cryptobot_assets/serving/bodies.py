@@ -102,6 +102,8 @@ def _object(body: bytes) -> dict[str, Any]:
         content = msgspec.json.decode(body)
     except RecursionError:
         raise bad_request("malformed_json", "the body is nested too deeply") from None
+    except UnicodeDecodeError as error:
+        raise bad_request("malformed_json", f"the body is not UTF-8: {error.reason} at {error.start}") from None
     except msgspec.ValidationError as error:
         raise bad_request("non_finite", f"the body holds a number out of range: {error}") from None
     except msgspec.DecodeError as error:

@@ -110,6 +110,10 @@ class Catalogue:
             raise NoModel(f"no {algorithm} model of market {self._market} is loaded; train one first")
         return served
 
+    def fault(self) -> str | None:
+        """See `ModelShelf.fault`."""
+        return self._error
+
     def listing(self) -> dict[str, Any]:
         """See `ModelShelf.listing`."""
         shelf = self._shelf

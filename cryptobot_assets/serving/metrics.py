@@ -35,6 +35,12 @@ class Metrics:
             registry=self._registry,
             multiprocess_mode="mostrecent",
         )
+        self._faulty = Gauge(
+            "cryptobot_registry_faulty",
+            "1 when the registry does not answer the worker asked, or gave it a version that was refused",
+            registry=self._registry,
+            multiprocess_mode="mostrecent",
+        )
         self._log = self._counter("cryptobot_prediction_log", "Served predictions logged, or not", "outcome")
         self._log_failures = self._counter("cryptobot_prediction_log_failures", "Writes of the log that failed")
         self._shadow = self._counter("cryptobot_shadow", "Requests scored in shadow, or not", "outcome")
@@ -54,6 +60,10 @@ class Metrics:
     def champion_loaded(self, loaded: bool) -> None:
         """Say whether there is a champion to answer with."""
         self._loaded.set(1 if loaded else 0)
+
+    def registry_faulty(self, faulty: bool) -> None:
+        """Say whether `/models` has a fault of the registry to tell."""
+        self._faulty.set(1 if faulty else 0)
 
     def log_written(self, predictions: int) -> None:
         """Count predictions that the log has on disk."""

@@ -59,6 +59,10 @@ class ModelShelf(Protocol):
         """The algorithm's newest model, loaded now if need be (slow); raises `NoModel`."""
         ...
 
+    def fault(self) -> str | None:
+        """What is wrong with the registry or a version of it, None when nothing is."""
+        ...
+
     def listing(self) -> dict[str, Any]:
         """What `/models` says."""
         ...

@@ -81,6 +81,9 @@ class FakeShelf:
             raise NoModel(f"no {algorithm} model is loaded")
         return self.algorithms[algorithm]
 
+    def fault(self) -> str | None:
+        return None
+
     def listing(self) -> dict[str, Any]:
         return {"models": []}
 
