@@ -84,6 +84,8 @@ def _features(
     store: Store, registry: Registry, settings: Settings, champion: RegisteredVersion
 ) -> FeatureChange | None:
     run = read_run(registry, champion)
+    if CURRENCIES not in run.tags:
+        return None  # trained before runs told whose rows they read
     features, currencies = tuple(run.params["features"].split(",")), tuple(run.tags[CURRENCIES].split(","))
     first, last = (datetime.fromisoformat(run.params[name]) for name in ("start_time", "end_time"))
     known = [time for name, time in newest_times(store, INDICATORS).items() if name in currencies]

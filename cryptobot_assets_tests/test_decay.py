@@ -92,6 +92,15 @@ def test_planted_decay_is_found_told_and_fails_the_checks(settings: Settings, re
     assert checks == dict.fromkeys(CHECKS, False)
 
 
+def test_a_version_that_does_not_tell_whose_rows_it_read_is_looked_at_all_the_same(
+    settings: Settings, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(settings.lake_url)
+    monkeypatch.setattr(decay, "read_run", lambda registry, version: SimpleNamespace(params={}, tags={}))
+    found = look_at_champion(lake, registry, settings, "ALL")
+    assert (found.features, found.errors, found.coverage, found.reasons) == (None, None, None, ())
+
+
 def test_the_holdout_is_not_read(settings: Settings, registry: FakeRegistry) -> None:
     lake = Lake(settings.lake_url)
     fill(lake, decayed=True)
