@@ -124,6 +124,20 @@ def test_choices_change_what_is_shown(own_deployment: Path, filled: Path) -> Non
     assert "first day is after the last" in told(app) and not app.exception
 
 
+def test_further_stores_are_those_of_the_settings_whatever_an_address_says(
+    own_deployment: Path, filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_deployment.mkdir()
+    monkeypatch.setenv("CRYPTOBOT_DASHBOARD_STORES", str(filled))
+    app = AppTest.from_file(SCRIPT, default_timeout=PATIENCE_SECONDS)
+    app.query_params["store"] = str(filled.parent)
+    app.run()
+    assert app.sidebar.selectbox(key="store").options == [str(own_deployment / "lake"), str(filled)]
+    assert "No klines are stored" in told(app)
+    app.sidebar.selectbox(key="store").select(str(filled)).run()
+    assert "ADAUSDT, 2024-01-01 to 2024-01-25" in app.caption[0].value and not app.exception
+
+
 def test_skill_and_data_show_their_figures(own_deployment: Path, filled: Path) -> None:
     shutil.copytree(filled, own_deployment / "lake")
     skill = look("Skill")
