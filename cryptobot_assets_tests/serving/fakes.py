@@ -63,6 +63,7 @@ class FakeShelf:
     ) -> None:
         self.served = champion
         self.rival = challenger
+        self.complaint: str | None = None
         self.algorithms = algorithms
 
     def champion(self) -> ServedModel:
@@ -82,7 +83,7 @@ class FakeShelf:
         return self.algorithms[algorithm]
 
     def fault(self) -> str | None:
-        return None
+        return self.complaint
 
     def listing(self) -> dict[str, Any]:
         return {"models": []}

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,6 +101,44 @@ class Service:
         reply = self.client.post("/predict", json={"currency": currency})
         assert reply.status_code == 200, reply.text
         return reply.json()
+
+
+class Hammer:
+    """Threads that ask for a prediction over and over, each time on a connection of its own."""
+
+    def __init__(self, service: Service, *, threads: int = 3) -> None:
+        self._url = f"{service.client.base_url}/predict"
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._ask_on) for _ in range(threads)]
+        self.replies: list[dict[str, Any]] = []
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Hammer:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def newest_are(self, version: str, *, newest: int = 20) -> bool:
+        """Whether the last replies were all of a version."""
+        last = self.replies[-newest:]
+        return len(last) == newest and all(reply["model"]["version"] == version for reply in last)
+
+    def _ask_on(self) -> None:
+        while not self._stopping.wait(0.02):
+            try:
+                reply = httpx.post(self._url, json={"currency": "ETHUSDT"}, timeout=20, trust_env=False)
+            except httpx.HTTPError as error:
+                self.failures.append(repr(error))
+                continue
+            if reply.status_code == 200:
+                self.replies.append(reply.json())
+            else:
+                self.failures.append(reply.text)
 
 
 @contextmanager

@@ -370,3 +370,24 @@ def test_the_age_follows_the_clock() -> None:
         first = client.post("/predict", json={"currency": "BTCUSDT"}).json()["age_seconds"]
         clock[0] = lambda: NOW + timedelta(seconds=30)
         assert client.post("/predict", json={"currency": "BTCUSDT"}).json()["age_seconds"] == first + 30
+
+
+def test_features_that_are_too_old_are_503_with_the_reason() -> None:
+    with serving(stalest_seconds=3599.0) as client:
+        newest = {"currency": "BTCUSDT"}
+        for path, body in (("/predict", newest), ("/predict_lasso", newest), ("/rank", {})):
+            error = error_of(client.post(path, json=body), 503)
+            assert error["code"] == "stale_features"
+            assert "known at 2024-05-14T00:00:00Z" in error["message"]
+        asked = {"currency": "BTCUSDT", "time": "2024-05-13T23:00:00Z"}
+        assert client.post("/predict", json=asked).status_code == 200, "a row asked for by its time may be old"
+    with serving(stalest_seconds=3601.0) as client:
+        assert client.post("/rank", json={}).status_code == 200
+
+
+def test_a_fault_of_the_registry_is_a_metric() -> None:
+    shelf = FakeShelf(RIDGE)
+    with serving(shelf=shelf) as client:
+        assert series(client)["cryptobot_registry_faulty"] == 0
+        shelf.complaint = "the registry does not answer"
+        assert series(client)["cryptobot_registry_faulty"] == 1

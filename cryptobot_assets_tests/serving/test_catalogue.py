@@ -13,7 +13,7 @@ import pytest
 from cryptobot_assets.errors import NoModel
 from cryptobot_assets.serving.cache import ModelCache
 from cryptobot_assets.serving.catalogue import Catalogue
-from cryptobot_assets.serving.lineup import Lineup
+from cryptobot_assets.serving.lineup import Appointment, Lineup, ModelVersion
 from cryptobot_assets.serving.registry_models import newest_versions
 from cryptobot_assets_tests.serving.fakes import CUTOFF, FEATURES, FakeModels, load_fake, make_version
 
@@ -221,6 +221,54 @@ def test_readers_always_see_a_whole_model_while_aliases_move(catalogue: Catalogu
     stop.set()
     reader.join(timeout=5)
     assert seen <= {(str(number), number / 1000) for number in range(1, 6)}
+
+
+class SlowModels(FakeModels):
+    """Hands out one version only when it is let go."""
+
+    def __init__(self, slow: ModelVersion) -> None:
+        super().__init__()
+        self.slow, self.go = slow, threading.Event()
+
+    def download(self, version: ModelVersion, folder: Path) -> object:
+        if version == self.slow:
+            self.go.wait(30)
+        return super().download(version, folder)
+
+
+def test_a_challenger_that_is_slow_to_come_holds_no_champion_up(tmp_path: Path) -> None:
+    models = SlowModels(LASSO)
+    models.appoint(FIRST)
+    challenger = Appointment("challenger", "cryptobot-ALL", "2", LASSO, "unproven")
+    models.now = Lineup({"challenger": challenger, **models.now.appointments}, models.now.newest)
+    catalogue = Catalogue(lambda: models, ModelCache(tmp_path), market="ALL", load=load_fake)
+    poll = threading.Thread(target=catalogue.poll)
+    poll.start()
+    try:
+        deadline = time.monotonic() + 20
+        while not catalogue.listing()["models"] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert predicted(catalogue) == 0.001
+        assert catalogue.challenger() is None
+    finally:
+        models.go.set()
+        poll.join()
+    rival = catalogue.challenger()
+    assert rival is not None
+    assert (rival.block["algorithm"], rival.block["alias"], rival.block["verdict"]) == (
+        "lasso",
+        "challenger",
+        "unproven",
+    )
+
+
+def test_a_challenger_that_is_the_champion_is_no_rival(catalogue: Catalogue, models: FakeModels) -> None:
+    models.appoint(FIRST)
+    challenger = Appointment("challenger", "cryptobot-ALL", "2", FIRST, "unproven")
+    models.now = Lineup({**models.now.appointments, "challenger": challenger}, models.now.newest)
+    catalogue.poll()
+    assert catalogue.challenger() is None
+    assert catalogue.listing()["models"][0]["aliases"] == ["challenger", "champion"]
 
 
 def test_the_newest_version_is_of_the_latest_cutoff_then_of_the_highest_number() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,11 @@ import pytest
 
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.registry import Registry
+from cryptobot_assets.storage.registry_records import RegisteredVersion
+from cryptobot_assets.storage.served_spool import FOLDER, empty_spool, is_empty
+from cryptobot_assets.storage.store import SERVED_PREDICTIONS, open_store
 from cryptobot_assets_tests.serving.platform import (
+    Hammer,
     Service,
     fill_lake,
     read_samples,
@@ -38,17 +43,44 @@ def home(tmp_path: Path) -> Home:
     settings = Settings.load(
         home=tmp_path / "home", interval="1h", currencies="BTCUSDT,ETHUSDT,LTCUSDT",
         mlflow_tracking_uri=f"sqlite:///{database}", service_market="ALL",
+        service_workers=2,
     )  # fmt: skip
     return Home(settings, Registry(settings.mlflow_tracking_uri, tmp_path / "artifacts"), database)
 
 
 def test_the_service_follows_the_registry_outlives_it_and_leaves_nothing(home: Home, tmp_path: Path) -> None:
+    assert home.registry.versions("ALL") == []  # one process makes MLflow's tables, not all at once
     with running_service(home.settings) as service:
         follow_and_outlive(home, service)
+    stored = empty_spool(home.settings.home / FOLDER, open_store(home.settings))
+    assert stored.rows == len(open_store(home.settings).read(SERVED_PREDICTIONS)) > 50
+    assert is_empty(home.settings.home / FOLDER), "every worker finished its file"
     with pytest.raises(ProcessLookupError):
         os.killpg(service.process.pid, 0)
     assert {path.name for path in tmp_path.iterdir()} == {"home", "mlflow.db", "artifacts"}
     assert not list((home.settings.home / "tmp").glob("bentoml*"))
+
+
+def swap_under_load(home: Home, service: Service, version: RegisteredVersion) -> None:
+    """Both workers come to serve a new champion, no request fails, and every reply is recorded.
+
+    How soon is measured by `benchmarks/serving.py --swap`, on a machine that does nothing else.
+    """
+    with Hammer(service) as hammer:
+        wait_until(lambda: len(hammer.replies) > 20, seconds=20, what="load")
+        home.registry.promote(version, alias="champion", verdict=PASSED)
+        wait_until(lambda: hammer.newest_are(version.version), seconds=60, what="the new champion in every worker")
+    assert hammer.failures == []
+    recorded: set[str] = set()
+    ids = {reply["prediction_id"] for reply in hammer.replies}
+    assert len(ids) == len(hammer.replies)
+
+    def all_recorded() -> bool:
+        files = (home.settings.home / FOLDER).glob("*.jsonl")
+        recorded.update(json.loads(line)["prediction_id"] for file in files for line in file.read_text().splitlines())
+        return ids <= recorded
+
+    wait_until(all_recorded, seconds=30, what="the record of every reply")
 
 
 def follow_and_outlive(home: Home, service: Service) -> None:
@@ -82,16 +114,13 @@ def follow_and_outlive(home: Home, service: Service) -> None:
 
     other, second = train(home.registry, samples, seed=1)
     trees, tree_version = train(home.registry, samples, algorithm="xgboost")
-    home.registry.promote(second, alias="champion", verdict=PASSED)
-    wait_until(
-        lambda: service.predict()["model"]["version"] == second.version, seconds=5, what="the new champion's answer"
-    )
+    swap_under_load(home, service, second)
     by_currency = dict(zip(newest.currency, other.predict(newest.X), strict=True))
     assert service.predict()["predicted_return"] == pytest.approx(by_currency["BTCUSDT"], rel=1e-6)
     assert service.predict()["model"]["verdict"] == "passed"
 
     home.registry.promote(version, alias="champion", verdict=PASSED)
-    wait_until(lambda: service.predict()["model"]["version"] == version.version, seconds=5, what="the swap back")
+    wait_until(lambda: service.predict()["model"]["version"] == version.version, seconds=60, what="the swap back")
     by_trees = service.client.post("/predict_xgboost", json={"rows": rows}).json()
     assert by_trees["predicted_return"] == pytest.approx(trees.predict(samples.X[:50]), rel=1e-5)
     assert by_trees["model"]["version"] == tree_version.version
