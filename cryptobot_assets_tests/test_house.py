@@ -40,7 +40,7 @@ FLOORS = (
     {"assets"},
     {"automation"},
     {"definitions"},
-    {"deployment", "dagster_home"},
+    {"deployment", "dagster_home", "lineage"},
     {"cli"},
 )
 """Lowest first; a part may import its own floor and those below."""

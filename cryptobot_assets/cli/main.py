@@ -17,6 +17,7 @@ import click
 
 from cryptobot_assets.cli.exchange import exchange
 from cryptobot_assets.cli.key import key
+from cryptobot_assets.cli.lineage import lineage
 from cryptobot_assets.cli.paper_commands import paper
 from cryptobot_assets.domain.intervals import parse_day
 from cryptobot_assets.errors import CryptobotError, UsageError
@@ -37,6 +38,7 @@ def cryptobot(debug: bool) -> None:
 
 
 cryptobot.add_command(exchange)
+cryptobot.add_command(lineage)
 
 
 @cryptobot.command()

@@ -24,6 +24,7 @@ OPTIONS = {
     "sql": ("QUERY", "--format", "[table|csv|parquet]", "--out"),
     "retrain": ("NAME", "VERSION"),
     "copy": ("FROM_URL", "TO_URL"),
+    "lineage": ("PREDICTION_ID", "--currency", "--json"),
     "audit": ("--seed",),
     "alert": ("TEXT",),
     "backup": ("--to", "--list", "--verify"),

@@ -175,6 +175,28 @@ def test_the_service_answers_what_is_stored(done: Done) -> None:
     assert row["predicted_return"].to_list() == pytest.approx([reply["predicted_return"]], rel=1e-9, abs=1e-12)
 
 
+def test_its_lineage_reaches_the_klines(done: Done, registry: Registry) -> None:
+    reply = done.report["prediction"]["response"]
+    steps = json.loads(run(done.home, "lineage", reply["prediction_id"], "--json"))
+    assert list(steps) == ["prediction", "model_version", "trial", "training_set", "indicators", "klines"]
+    assert steps["prediction"]["predicted_24_h_return"] == pytest.approx(reply["predicted_return"], rel=1e-9)
+    (held,) = [
+        one for one in registry.versions("ALL", reply["model"]["algorithm"]) if one.version == reply["model"]["version"]
+    ]
+    tags = registry.run_tags(held)
+    model, rows = steps["model_version"], steps["training_set"]
+    assert (model["registered"], model["mlflow_run"]) == (held.uri, held.run_id)
+    assert (model["code_commit"], model["dagster_run"]) == (tags["git_commit"], tags["dagster_run_id"])
+    assert model["dagster_run"] in rows["dagster_runs"], "read and learnt from in one run"
+    assert (rows["store_version"], rows["digest"]) == (tags["store_version"], tags["training_set_digest"])
+    assert steps["trial"]["of"] == TRIALS and steps["trial"]["number"] in range(TRIALS)
+    assert steps["indicators"]["partitions"] == "BTCUSDT|2025-12-01"
+    assert steps["klines"]["partitions"] == "BTCUSDT|2025-12-01", "28 days reach no further"
+    assert steps["klines"]["rows"] == sum(steps["klines"]["sources"].values()) > 28 * 24
+    for part in ("indicators", "klines"):
+        assert "partitions_not_recorded" not in steps[part] and "-" in steps[part]["dagster_runs"]
+
+
 def test_the_leaderboard_is_honest(done: Done) -> None:
     for words in (*ALGORITHMS, "control: holding", "net value (90 %)", "base rate", "eff. n", "fee", "simulated"):
         assert words in done.out
