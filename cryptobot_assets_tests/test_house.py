@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
     {"ahead", "errors", "interrupts", "linux", "progress"},
-    {"service_settings", "settings", "domain", "home", "process_guard", "processes", "profile"},
+    {"automation_settings", "service_settings", "settings", "domain", "home", "process_guard", "processes", "profile"},
     {"models", "storage", "alerts"},
     {
         "audit",
@@ -96,8 +96,8 @@ HOMES = {
     "plotly": ("dashboard/figures",),
     "starlette": ("serving/",),
     "prometheus_client": ("serving/metrics.py",),
-    "pydantic": ("service_settings.py", "settings.py"),
-    "pydantic_settings": ("service_settings.py", "settings.py"),
+    "pydantic": ("automation_settings.py", "service_settings.py", "settings.py"),
+    "pydantic_settings": ("automation_settings.py", "service_settings.py", "settings.py"),
     "click": ("cli/",),
     "rich": ("cli/",),
 }

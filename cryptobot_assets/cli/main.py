@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from cryptobot_assets.cli.exchange import exchange
+from cryptobot_assets.cli.keeping_commands import backup, copy, restore
 from cryptobot_assets.cli.key import key
 from cryptobot_assets.cli.lineage import lineage
 from cryptobot_assets.cli.paper_commands import paper
@@ -37,8 +38,8 @@ def cryptobot(debug: bool) -> None:
     """
 
 
-cryptobot.add_command(exchange)
-cryptobot.add_command(lineage)
+for command in (backup, copy, exchange, key, lineage, paper, restore):
+    cryptobot.add_command(command)
 
 
 @cryptobot.command()
@@ -181,9 +182,6 @@ def features(market: str) -> None:
     run_features(Settings.load(), market.upper())
 
 
-cryptobot.add_command(key)
-
-
 @cryptobot.command()
 @click.argument("query")
 @click.option("--format", "kind", type=click.Choice(["table", "csv", "parquet"]), default="table", show_default=True)
@@ -223,19 +221,6 @@ def retrain(name: str, version: str) -> None:
 
 
 @cryptobot.command()
-@click.argument("from_url")
-@click.argument("to_url")
-def copy(from_url: str, to_url: str) -> None:
-    """Copy every table of one store into another: a directory, s3://bucket/prefix or postgresql://...
-
-    Run again, or after an interruption, it writes only what differs. Other rows of the target stay.
-    """
-    from cryptobot_assets.cli.copy import run_copy
-
-    run_copy(Settings.load(), from_url, to_url)
-
-
-@cryptobot.command()
 @click.argument("text", default="cryptobot can reach you")
 def alert(text: str) -> None:
     """Send a test message over every channel that the settings name for alerts."""
@@ -245,46 +230,12 @@ def alert(text: str) -> None:
 
 
 @cryptobot.command()
-@click.option("--to", "to_url", help="A directory or s3://bucket/prefix; default CRYPTOBOT_BACKUP_URL.")
-@click.option("--list", "listed", is_flag=True, help="List the backups there instead.")
-@click.option("--verify", "verified", is_flag=True, help="Read and check every byte of the backups there instead.")
-def backup(to_url: str | None, listed: bool, verified: bool) -> None:
-    """Back up the store, the bookkeeping of Dagster and MLflow, and the registered models, as of one instant.
-
-    Only what the place does not have yet is written. Running services need not stop.
-    """
-    from cryptobot_assets.cli.backup import run_backup, run_list, run_verify
-
-    if listed and verified:
-        raise UsageError("--list and --verify are two commands")
-    (run_list if listed else run_verify if verified else run_backup)(Settings.load(), to_url)
-
-
-@cryptobot.command()
-@click.argument("from_url", metavar="FROM")
-@click.option("--at", "name", help="Name of the backup, as `cryptobot backup --list` shows it; default the newest.")
-@click.option("--only", type=click.Choice(["store", "home"]), help="The store alone, or the home and its bookkeeping.")
-@click.option("--replace", is_flag=True, help="Restore over what the store and the home hold.")
-def restore(from_url: str, name: str | None, only: str | None, replace: bool) -> None:
-    """Restore a backup into the store and the home that the settings name. Stop `cryptobot up` first.
-
-    The backup is checked before anything is touched. Cut short, it may be run again.
-    """
-    from cryptobot_assets.cli.restore import run_restore
-
-    run_restore(Settings.load(), from_url, name, only=only, replace=replace)
-
-
-@cryptobot.command()
 def doctor() -> None:
     """Check settings, home, stores, exchange and registry, and say what to mend."""
     from cryptobot_assets.cli.doctor import run_doctor
 
     if not run_doctor():
         raise CryptobotError("not everything is well: mend what the lines marked MEND name")
-
-
-cryptobot.add_command(paper)
 
 
 def main() -> None:
