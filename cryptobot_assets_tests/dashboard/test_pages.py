@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -31,6 +32,8 @@ def own_deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     monkeypatch.setenv("CRYPTOBOT_SERVICE_PORT", str(free_port()))
     for name in ("CRYPTOBOT_STORE_URL", "CRYPTOBOT_DASHBOARD_STORES", "CRYPTOBOT_HOLDOUT_FROM"):
         monkeypatch.delenv(name, raising=False)
+    # Streamlit puts each page in the place of the main module, which spawned processes then look for.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     st.cache_resource.clear()
     st.cache_data.clear()
     yield tmp_path / "home"

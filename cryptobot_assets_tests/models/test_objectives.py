@@ -53,7 +53,7 @@ def test_the_order_of_the_rows_does_not_matter_to_ranks() -> None:
 def test_ranks_need_their_times() -> None:
     rows = ranked_rows(10)
     with pytest.raises(ValueError, match="times of the rows are needed"):
-        fit_default("xgboostrank", rows.X, rows.target)
+        fit_default("xgboostrank", rows.X, rows.target, time=None)
 
 
 def test_a_direction_is_worth_the_mean_gain_and_the_mean_loss() -> None:
