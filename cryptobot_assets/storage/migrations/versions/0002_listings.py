@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from cryptobot_assets.storage.migrations.ownership import ownership
+
 revision = "0002"
 down_revision = "0001"
 
@@ -30,22 +32,7 @@ CREATE TABLE exchange_clients (
 );
 """
 
-OWNERSHIP = """
-DO $$
-DECLARE name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY['listings', 'exchange_clients'] LOOP
-        PERFORM cryptobot_grant(name);
-        IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'cryptobot_owner') THEN
-            BEGIN
-                EXECUTE format('ALTER TABLE %I OWNER TO cryptobot_owner', name);
-            EXCEPTION WHEN insufficient_privilege OR invalid_grant_operation THEN
-                RAISE NOTICE 'table % stays with %', name, current_user;
-            END;
-        END IF;
-    END LOOP;
-END $$;
-"""
+OWNERSHIP = ownership("listings", "exchange_clients")
 
 
 def upgrade() -> None:

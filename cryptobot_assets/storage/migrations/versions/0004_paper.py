@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from cryptobot_assets.storage.migrations.ownership import ownership
+
 revision = "0004"
 down_revision = "0003"
 
@@ -64,22 +66,7 @@ CREATE TABLE paper_balances (
 );
 """
 
-OWNERSHIP = f"""
-DO $$
-DECLARE name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY[{", ".join(f"'{name}'" for name in NAMES)}] LOOP
-        PERFORM cryptobot_grant(name);
-        IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'cryptobot_owner') THEN
-            BEGIN
-                EXECUTE format('ALTER TABLE %I OWNER TO cryptobot_owner', name);
-            EXCEPTION WHEN insufficient_privilege OR invalid_grant_operation THEN
-                RAISE NOTICE 'table % stays with %', name, current_user;
-            END;
-        END IF;
-    END LOOP;
-END $$;
-"""
+OWNERSHIP = ownership(*NAMES)
 
 
 def upgrade() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from cryptobot_assets.storage.migrations.ownership import ownership
+
 revision = "0005"
 down_revision = "0004"
 
@@ -51,22 +53,7 @@ CREATE INDEX prediction_outcomes_by_currency ON prediction_outcomes (currency, s
 CREATE INDEX prediction_outcomes_by_time ON prediction_outcomes (served_at);
 """
 
-OWNERSHIP = """
-DO $$
-DECLARE name text;
-BEGIN
-    FOREACH name IN ARRAY ARRAY['served_predictions', 'prediction_outcomes'] LOOP
-        PERFORM cryptobot_grant(name);
-        IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'cryptobot_owner') THEN
-            BEGIN
-                EXECUTE format('ALTER TABLE %I OWNER TO cryptobot_owner', name);
-            EXCEPTION WHEN insufficient_privilege OR invalid_grant_operation THEN
-                RAISE NOTICE 'table % stays with %', name, current_user;
-            END;
-        END IF;
-    END LOOP;
-END $$;
-"""
+OWNERSHIP = ownership("served_predictions", "prediction_outcomes")
 
 
 def upgrade() -> None:
