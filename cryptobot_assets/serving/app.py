@@ -5,26 +5,23 @@ door (key, limit, deadline, count) -> route -> answer (see `answers`)
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cryptobot_assets.errors import NoModel, StoreError, UnknownCurrency
+from cryptobot_assets.errors import NoModel
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.serving import answers
 from cryptobot_assets.serving.desk import Desk
 from cryptobot_assets.serving.door import Door
 from cryptobot_assets.serving.openapi import openapi_document
-from cryptobot_assets.serving.replies import ApiError, bad_request, json_response, shown, unavailable
+from cryptobot_assets.serving.replies import ApiError, json_response, shown
 
 ROUTES: dict[str, str] = {
     "/predict": "POST",
@@ -42,7 +39,19 @@ ROUTES: dict[str, str] = {
 Endpoint = Callable[[Request, Desk], Awaitable[Response]]
 
 
-def make_app(open_desk: Callable[[], Desk]) -> Starlette:
+class PredictionApp(Starlette):
+    """Starlette's app, lifespan and state, with the door straight before the endpoints.
+
+    Every route is one fixed path, so that a look into a dictionary finds it; Starlette's own layers (routes
+    matched one by one, two of error handling) cost more than the prediction does (`benchmarks/serving.py`).
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """What every request passes, in place of Starlette's own."""
+        return Door(Routes(ENDPOINTS), self.router)
+
+
+def make_app(open_desk: Callable[[], Desk]) -> PredictionApp:
     """The app; `open_desk` is called when it starts, and its `close` when it stops."""
 
     @asynccontextmanager
@@ -51,42 +60,28 @@ def make_app(open_desk: Callable[[], Desk]) -> Starlette:
         yield
         await run_in_threadpool(desk.close)
 
-    endpoints: dict[str, Endpoint] = {
-        "/predict": answers.predict,
-        "/predict_features": answers.predict_features,
-        **{
-            f"/predict_{algorithm}": partial(answers.predict_algorithm, algorithm=algorithm) for algorithm in ALGORITHMS
-        },
-        "/rank": answers.rank,
-        "/models": _models,
-        "/livez": _livez,
-        "/readyz": _readyz,
-        "/metrics": _metrics,
-        "/openapi.json": _openapi,
-        "/": _index,
-    }
-    app = Starlette(
-        routes=[Route(path, _labelled(path, endpoint), methods=[ROUTES[path]]) for path, endpoint in endpoints.items()],
-        middleware=[Middleware(Door)],
-        exception_handlers={
-            ApiError: _refuse,
-            HTTPException: _refuse_route,
-            UnknownCurrency: _refuse_currency,
-            NoModel: _refuse_without_model,
-            StoreError: _refuse_without_store,
-        },
-        lifespan=lifespan,
-    )
-    app.router.redirect_slashes = False
-    return app
+    return PredictionApp(lifespan=lifespan)
 
 
-def _labelled(path: str, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-    async def labelled(request: Request) -> Response:
-        request.scope["route_label"] = path
-        return await endpoint(request, request.app.state.desk)
+class Routes:
+    """ASGI app that hands a request to the endpoint of its path; raises `ApiError` where there is none."""
 
-    return labelled
+    def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
+        self._endpoints = endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method = scope["path"], scope["method"]
+        endpoint = self._endpoints.get(path)
+        if endpoint is None:
+            raise ApiError(404, "not_found", f"no route {shown(path)}; GET / lists the routes")
+        scope["route_label"] = path
+        allowed = ROUTES[path]
+        if method != allowed and (method, allowed) != ("HEAD", "GET"):
+            message = f"{shown(path)} does not answer {shown(method)}"
+            headers = {"Allow": "GET, HEAD" if allowed == "GET" else allowed}
+            raise ApiError(405, "method_not_allowed", message, headers=headers)
+        response = await endpoint(Request(scope, receive), scope["app"].state.desk)
+        await response(scope, receive, send)
 
 
 async def _models(request: Request, desk: Desk) -> Response:
@@ -120,27 +115,15 @@ async def _index(request: Request, desk: Desk) -> Response:
     return json_response({"service": "cryptobot predictions", "market": desk.market, "routes": routes})
 
 
-def _refuse(request: Request, error: Any) -> Response:
-    return error.response()
-
-
-def _refuse_route(request: Request, error: Any) -> Response:
-    path = shown(request.url.path)
-    refusals = {
-        404: ("not_found", f"no route {path}; GET / lists the routes"),
-        405: ("method_not_allowed", f"{path} does not answer {shown(request.method)}"),
-    }
-    code, message = refusals.get(error.status_code, ("refused", str(error.detail)))
-    return ApiError(error.status_code, code, message, headers=error.headers).response()
-
-
-def _refuse_currency(request: Request, error: Any) -> Response:
-    return bad_request("unknown_currency", str(error), field="currency").response()
-
-
-def _refuse_without_model(request: Request, error: Any) -> Response:
-    return unavailable("no_model", str(error)).response()
-
-
-def _refuse_without_store(request: Request, error: Any) -> Response:
-    return unavailable("store_unavailable", "the store of indicators does not answer; try again later").response()
+ENDPOINTS: dict[str, Endpoint] = {
+    "/predict": answers.predict,
+    "/predict_features": answers.predict_features,
+    **{f"/predict_{algorithm}": partial(answers.predict_algorithm, algorithm=algorithm) for algorithm in ALGORITHMS},
+    "/rank": answers.rank,
+    "/models": _models,
+    "/livez": _livez,
+    "/readyz": _readyz,
+    "/metrics": _metrics,
+    "/openapi.json": _openapi,
+    "/": _index,
+}

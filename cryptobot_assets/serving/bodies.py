@@ -89,9 +89,9 @@ def feature_matrix(rows: list[dict[str, Any]], features: Sequence[str]) -> np.nd
         X = np.array([[row[name] for name in features] for row in rows], dtype=np.float64)
     except OverflowError:
         X = np.array([[_as_float(row[name]) for name in features] for row in rows])
-    beyond = np.argwhere(~(np.abs(X) <= LARGEST))
-    if len(beyond):
-        index, column = beyond[0]
+    readable = np.abs(X) <= LARGEST
+    if not readable.all():
+        index, column = np.argwhere(~readable)[0]
         field = f"rows[{index}].{features[column]}"
         raise bad_request("non_finite", f"{field} is not a finite number a model can read", field=field)
     return X

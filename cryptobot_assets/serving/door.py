@@ -10,12 +10,11 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cryptobot_assets.errors import NoModel, StoreError, UnknownCurrency
 from cryptobot_assets.serving.desk import Desk
 from cryptobot_assets.serving.keys import KeyRing
 from cryptobot_assets.serving.replies import ApiError, bad_request, unavailable
@@ -37,21 +36,20 @@ SAFE_HEADERS = [
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[[Request], Awaitable[Response]]
-
 
 class Door:
-    """ASGI app around `routes`; replies to everything, raises nothing.
+    """ASGI app around `routes`; replies to every request, raises nothing. `rest` takes what is no HTTP request.
 
     Keys, rates and metrics are those of the app's `state.desk`, there once the app has started.
     """
 
-    def __init__(self, routes: ASGIApp) -> None:
+    def __init__(self, routes: ASGIApp, rest: ASGIApp) -> None:
         self._routes = routes
+        self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._routes(scope, receive, send)
+            await self._rest(scope, receive, send)
             return
         desk = scope["app"].state.desk
         started = time.perf_counter()
@@ -107,6 +105,12 @@ def _holder(scope: Scope, keys: KeyRing) -> str:
 def _refusal(error: Exception, scope: Scope) -> ApiError:
     if isinstance(error, ApiError):
         return error
+    if isinstance(error, UnknownCurrency):
+        return bad_request("unknown_currency", str(error), field="currency")
+    if isinstance(error, NoModel):
+        return unavailable("no_model", str(error))
+    if isinstance(error, StoreError):
+        return unavailable("store_unavailable", "the store of indicators does not answer; try again later")
     if isinstance(error, TimeoutError):
         return unavailable("too_slow", f"no answer within {REPLY_SECONDS:.0f} seconds; ask again later")
     logger.error("%s %s failed", scope["method"], scope.get("route_label", "other"), exc_info=error)

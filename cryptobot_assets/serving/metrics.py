@@ -23,6 +23,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._answers: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         requests = "cryptobot_requests"
         self._requests = Counter(requests, "Requests answered", ["route", "status"], registry=self._registry)
         self._seconds = Histogram(
@@ -50,8 +51,13 @@ class Metrics:
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count one request."""
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        counted = self._answers.get((route, status))
+        if counted is None:
+            counted = self._requests.labels(route, str(status)), self._seconds.labels(route)
+            self._answers[route, status] = counted
+        requests, durations = counted
+        requests.inc()
+        durations.observe(seconds)
 
     def predicted(self, route: str, rows: int) -> None:
         """Count rows predicted."""
