@@ -127,6 +127,8 @@ class Settings(ServiceSettings, AutomationSettings):
     )
     webserver_port: int = Field(3001, ge=0, le=65_535, description="Dagster webserver")
     mlflow_port: int = Field(5000, ge=0, le=65_535, description="MLflow server")
+    metrics_port: int = Field(9120, ge=0, le=65_535, description="exporter of pipeline and model metrics")
+    metrics_seconds: float = Field(30.0, ge=1, le=3_600, description="seconds between two readings of its sources")
     trials: int = Field(20, ge=1, description="tuning trials per model")
     folds: int = Field(3, ge=1, description="walk-forward folds per trial")
     seed: int = Field(7, ge=0, description="seed of tuning and bootstraps")

@@ -40,7 +40,7 @@ FLOORS = (
     {"assets"},
     {"automation"},
     {"definitions"},
-    {"deployment", "dagster_home", "lineage"},
+    {"deployment", "dagster_home", "lineage", "monitoring"},
     {"cli"},
 )
 """Lowest first; a part may import its own floor and those below."""
@@ -95,7 +95,7 @@ HOMES = {
     "streamlit": ("dashboard/views/",),
     "plotly": ("dashboard/figures",),
     "starlette": ("serving/",),
-    "prometheus_client": ("serving/metrics.py",),
+    "prometheus_client": ("serving/metrics.py", "monitoring/exposition.py"),
     "pydantic": ("automation_settings.py", "service_settings.py", "settings.py"),
     "pydantic_settings": ("automation_settings.py", "service_settings.py", "settings.py"),
     "click": ("cli/",),
@@ -134,7 +134,7 @@ ENVIRONMENT = {
 }
 """Who may touch `os.environ`, and what for; settings are read by `settings.py` alone."""
 
-READ_ELSEWHERE = {"DAGSTER_HOME", "PYTHONPATH"}
+READ_ELSEWHERE = {"DAGSTER_HOME", "PROMETHEUS_MULTIPROC_DIR", "PYTHONPATH"}
 """Variables of other tools that code outside the settings may read."""
 
 

@@ -100,6 +100,18 @@ def dashboard() -> None:
 
 
 @cryptobot.command()
+@click.option("--once", is_flag=True, help="Print them once and end.")
+def metrics(once: bool) -> None:
+    """Metrics of pipeline, models and home for Prometheus, over HTTP on CRYPTOBOT_METRICS_PORT, until Ctrl-C.
+
+    Those of the prediction service are at its own /metrics.
+    """
+    from cryptobot_assets.cli.metrics import run_metrics
+
+    run_metrics(Settings.load(), once=once)
+
+
+@cryptobot.command()
 @click.option("--currencies", required=True, help="Comma list, or `all` for every one that was ever listed.")
 @click.option("--from", "first", required=True, help="First day (YYYY-MM-DD).")
 @click.option("--to", "last", required=True, help="Last day, included (YYYY-MM-DD).")

@@ -27,6 +27,7 @@ def run_up(settings: Settings) -> None:
         "mlflow": require_free_port(settings.mlflow_port, "MLflow", setting="CRYPTOBOT_MLFLOW_PORT"),
         "service": require_free_port(settings.service_port, "the prediction service", setting="CRYPTOBOT_SERVICE_PORT"),
         "dashboard": require_free_port(settings.dashboard_port, "the dashboard", setting="CRYPTOBOT_DASHBOARD_PORT"),
+        "metrics": require_free_port(settings.metrics_port, "the metrics", setting="CRYPTOBOT_METRICS_PORT"),
     }
     try:
         with open_instance(settings):
@@ -83,6 +84,8 @@ def _start_services(
     argv, extra = dashboard_command(settings, ports["dashboard"])
     dashboard = f"http://127.0.0.1:{ports['dashboard']}"
     start("Dashboard", argv, f"{dashboard}{HEALTH}", dashboard, environment | extra)
+    metrics = f"http://127.0.0.1:{ports['metrics']}/metrics"
+    start("Metrics", [*_python("cryptobot_assets.cli.main"), "metrics"], metrics, metrics, environment)
 
 
 def runs_by_itself(settings: Settings) -> str:

@@ -151,6 +151,7 @@ def _require_currency(currency: str, desk: Desk) -> None:
 def _require_fresh(desk: Desk, known_at: datetime) -> float:
     """Seconds since the newest features were known; raises a 503 when they are too many."""
     age = _age(desk, known_at)
+    desk.metrics.aged(age)
     if desk.stalest_seconds is not None and age > desk.stalest_seconds:
         message = (
             f"the newest features were known at {iso(known_at)}, {age / 3600:.1f} hours ago, and this service "

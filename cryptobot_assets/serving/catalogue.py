@@ -24,6 +24,7 @@ from cryptobot_assets.models.card import HIGH, LOW
 from cryptobot_assets.models.loading import Scorer, load_scorer, warm_up
 from cryptobot_assets.serving.cache import ModelCache
 from cryptobot_assets.serving.lineup import ALIASES, Alias, Lineup, ModelSource, ModelVersion
+from cryptobot_assets.serving.metrics import Metrics
 from cryptobot_assets.serving.replies import iso
 from cryptobot_assets.serving.shelf import LoadedModel, ServedModel, Shelf, appointed, entry, model_block, rival
 
@@ -43,6 +44,7 @@ class Catalogue:
         open_source: connects to the registry; called in the thread, again until it succeeds.
         market: whose champion is served.
         load: makes a checked scorer of a model folder.
+        metrics: told of versions that come, go and are refused.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Catalogue:
         market: str,
         load: Load = lambda folder: warm_up(load_scorer(folder)),
         poll_seconds: float = POLL_SECONDS,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self._open_source = open_source
         self._cache = cache
         self._market = market
@@ -143,6 +147,7 @@ class Catalogue:
             }
             self._swap(in_use)
             self._checked_at = datetime.now(UTC)
+            self._metrics.registry_told(self._checked_at)
             self._error = self._complaint()
 
     def _follow(self) -> None:
@@ -185,6 +190,8 @@ class Catalogue:
             if before.champion is None or before.champion.loaded.version != champion.model:
                 logger.info("champion is now %s version %s", champion.model.name, champion.model.version)
         self._shelf = shelf
+        if appointments != before.appointments:
+            self._metrics.in_force(self._market, appointments, before.appointments)
 
     def _loaded(self, version: ModelVersion) -> LoadedModel | None:
         """The version in memory, loaded now if it was not; None when it was refused."""
@@ -207,6 +214,7 @@ class Catalogue:
             return self._refuse(version, error, REFUSED_RETRY_SECONDS)
         self._refused.pop(version, None)
         logger.info("loaded %s version %s", version.name, version.version)
+        self._metrics.loaded("loaded")
         return LoadedModel(version, scorer, datetime.now(UTC))
 
     def _folder(self, version: ModelVersion) -> Path:
@@ -218,6 +226,7 @@ class Catalogue:
     def _refuse(self, version: ModelVersion, error: Exception, seconds: float) -> None:
         logger.error("refused %s version %s: %s", version.name, version.version, error)
         self._refused[version] = time.monotonic() + seconds
+        self._metrics.loaded("refused")
 
 
 def _require_interval(scorer: Scorer) -> Scorer:

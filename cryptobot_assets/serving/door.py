@@ -54,6 +54,7 @@ class Door:
         desk = scope["app"].state.desk
         started = time.perf_counter()
         status = 0
+        desk.metrics.arrived()
 
         async def watched_send(message: Message) -> None:
             nonlocal status
@@ -72,6 +73,8 @@ class Door:
             refusal = _refusal(error, scope)
             if not status:
                 await refusal.response()(scope, receive, watched_send)
+        finally:
+            desk.metrics.left()
         desk.metrics.answered(scope.get("route_label", "other"), status, time.perf_counter() - started)
 
 

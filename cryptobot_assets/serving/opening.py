@@ -30,8 +30,12 @@ def open_desk() -> Desk:
     _log_to_stderr()
     if sys.platform == "linux":
         die_with_parent(signal.SIGTERM)  # a supervisor killed outright would leave the port taken
+    metrics = Metrics()
     catalogue = Catalogue(
-        lambda: _open_models(settings), ModelCache(settings.home / CACHE_FOLDER), market=settings.service_market
+        lambda: _open_models(settings),
+        ModelCache(settings.home / CACHE_FOLDER),
+        market=settings.service_market,
+        metrics=metrics,
     )
     expected = {*settings.currencies, settings.service_market} - {"all", POOLED_MARKET}
     store = open_store(settings)
@@ -41,7 +45,6 @@ def open_desk() -> Desk:
         expected=sorted(expected),
         universe=lambda: pooled_currencies(settings, store),
     )
-    metrics = Metrics()
     log, shadow = SpoolLog(settings.home / SPOOL_FOLDER, metrics), ShadowThread(metrics)
     for part in (catalogue, log, shadow):
         part.start()

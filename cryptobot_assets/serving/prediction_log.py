@@ -112,11 +112,13 @@ class SpoolLog:
         except OSError as error:
             logger.error("the log of served predictions cannot be written below %s: %s", self._folder, error.strerror)
             self._metrics.log_failed()
+            self._metrics.log_queued(self._queued)
             self._close()
             return False
         self._unwritten = []
         with self._lock:
             self._queued -= written
+        self._metrics.log_queued(self._queued)
         if self._file and (self._now() - self._file.opened_at > FILE_AGE or self._file.size > FILE_BYTES):
             self._close()
         return True

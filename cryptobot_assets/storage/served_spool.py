@@ -30,6 +30,8 @@ from cryptobot_assets.storage.store import SERVED_PREDICTIONS, Store
 
 FOLDER = "served"
 SUFFIX = ".jsonl"
+UNREADABLE = ".unreadable"
+_PATTERNS = (f"[!.]*{SUFFIX}", f"*{UNREADABLE}")
 ROWS_A_WRITE = 200_000
 
 logger = logging.getLogger(__name__)
@@ -142,6 +144,21 @@ def is_empty(folder: Path) -> bool:
     return next(folder.glob(f"[!.]*{SUFFIX}"), None) is None
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """What lies in a spool: files that are not stored yet, those being written among them, and lines kept aside."""
+
+    files: int
+    bytes: int
+    unreadable_bytes: int
+
+
+def waiting(home: Path) -> Waiting:
+    """What waits in the spool of a home."""
+    files, aside = ([_size(path) for path in (home / FOLDER).glob(pattern)] for pattern in _PATTERNS)
+    return Waiting(len(files), sum(files), sum(aside))
+
+
 def find_served(store: Store, folder: Path, prediction_id: str) -> pl.DataFrame:
     """Rows of one prediction, in the store or still in the spool, by role and position; empty when there is none.
 
@@ -243,7 +260,7 @@ def _read(file: IO[bytes]) -> _Content:
 
 
 def _keep(path: Path, lines: Sequence[bytes]) -> None:
-    beside = path.with_suffix(".unreadable")
+    beside = path.with_suffix(UNREADABLE)
     beside.write_bytes(b"\n".join(lines) + b"\n")
     logger.warning("%d lines of served predictions cannot be read: kept in %s", len(lines), beside)
 

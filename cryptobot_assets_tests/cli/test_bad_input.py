@@ -92,9 +92,10 @@ def test_doctor_names_an_unwritable_home(run: Run, tmp_path: Path, make_exchange
     assert told["settings"] == told["exchange"] == "ok"
 
 
-@pytest.mark.parametrize("setting", ["SERVICE_PORT", "WEBSERVER_PORT", "MLFLOW_PORT"])
+@pytest.mark.parametrize("setting", ["SERVICE_PORT", "WEBSERVER_PORT", "MLFLOW_PORT", "METRICS_PORT"])
 def test_up_on_a_port_in_use(run: Run, taken_port: int, setting: str) -> None:
-    ports = {name: free_port() for name in ("SERVICE_PORT", "WEBSERVER_PORT", "MLFLOW_PORT")}
+    names = ("SERVICE_PORT", "WEBSERVER_PORT", "MLFLOW_PORT", "DASHBOARD_PORT", "METRICS_PORT")
+    ports = {name: free_port() for name in names}
     refusal = run("up", **{**ports, setting: taken_port}).require_refusal(2)
     assert f"port {taken_port} is in use" in refusal and f"CRYPTOBOT_{setting}" in refusal
 

@@ -13,6 +13,7 @@ OPTIONS = {
     ),
     "up": (),
     "dashboard": (),
+    "metrics": ("--once",),
     "exchange": ("--port", "--replay", "--simulate", "--currencies", "--days", "--faults"),
     "backfill": ("--currencies", "--from", "--to"),
     "report": ("--market", "--from", "--to", "--json", "--html"),

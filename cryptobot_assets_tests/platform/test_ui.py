@@ -20,6 +20,7 @@ from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.processes import Child, Supervisor, free_port
 from cryptobot_assets.settings import Settings
 from cryptobot_assets_tests.conftest import CHROMIUM_FLAGS
+from cryptobot_assets_tests.factories import series
 
 pytestmark = [pytest.mark.browser, pytest.mark.platform, pytest.mark.timeout(600)]
 
@@ -35,6 +36,7 @@ PORTS = (
     "CRYPTOBOT_MLFLOW_PORT",
     "CRYPTOBOT_SERVICE_PORT",
     "CRYPTOBOT_DASHBOARD_PORT",
+    "CRYPTOBOT_METRICS_PORT",
 )
 
 
@@ -139,12 +141,30 @@ def test_a_person_can_see_the_lineage_and_materialize_a_partition(
     see_partition(page, rows=rows_recorded(platform.exchange, "BTCUSDT"), screenshots=screenshots)
     platform.wait_until_everything_is_up()
     see_the_dashboard(page, platform)
+    see_the_metrics(platform)
 
 
 def see_the_dashboard(page: Page, platform: Platform) -> None:
     """Open the address that was printed, and read that it looks at this deployment's store."""
     page.goto(re.search(r"^Dashboard +(http://\S+)$", platform.up.output(), re.MULTILINE).group(1) + "/data")
     expect(page.get_by_text(str(platform.home / "lake"))).to_be_visible()
+
+
+def see_the_metrics(platform: Platform) -> None:
+    """Read at the address that was printed that every source is read, and what of it is known here."""
+    address = re.search(r"^Metrics +(http://\S+)$", platform.up.output(), re.MULTILINE).group(1)
+    deadline = time.monotonic() + STEP_MS / 1_000
+    while True:
+        told = series(requests.get(address, timeout=5).text)
+        down = [name for name, value in told.items() if name.startswith("cryptobot_source_up") and not value]
+        if not down:
+            break
+        assert time.monotonic() < deadline, f"{down}; {(platform.home / 'logs' / 'metrics.log').read_text()}"
+        time.sleep(0.2)
+    assert told['cryptobot_currencies{table="klines"}'] == 1
+    assert told['cryptobot_asset_partitions{asset="klines"}'] == 1
+    assert told['cryptobot_asset_run_passed{asset="klines"}'] == 1
+    assert told['cryptobot_champion_promotions{market="ALL"}'] == 0
 
 
 def see_every_asset(page: Page, home: Path) -> None:

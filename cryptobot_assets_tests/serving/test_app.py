@@ -18,6 +18,7 @@ from cryptobot_assets.serving import door
 from cryptobot_assets.serving.app import ROUTES, make_app
 from cryptobot_assets.serving.desk import Desk
 from cryptobot_assets.serving.keys import KeyRing
+from cryptobot_assets_tests import factories
 from cryptobot_assets_tests.serving.fakes import FEATURES, NOW, FakeFeatures, FakeShelf, make_served, make_version
 from cryptobot_assets_tests.serving.sockets import over_a_socket
 
@@ -360,8 +361,17 @@ def test_metrics_count_by_route_and_never_by_path() -> None:
 
 
 def series(client: httpx.Client) -> dict[str, float]:
-    lines = client.get("/metrics").text.splitlines()
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+    return factories.series(client.get("/metrics").text)
+
+
+def test_metrics_tell_how_old_the_features_of_replies_were() -> None:
+    with serving() as client:
+        assert client.post("/predict", json={"currency": "BTCUSDT"}).status_code == 200
+        assert client.post("/rank", json={}).status_code == 200
+        after = series(client)
+    assert after['cryptobot_features_age_seconds_bucket{le="900.0"}'] == 0
+    assert after['cryptobot_features_age_seconds_bucket{le="3600.0"}'] == 2
+    assert after["cryptobot_requests_in_flight"] == 1, "the request for the metrics itself"
 
 
 def test_the_age_follows_the_clock() -> None:

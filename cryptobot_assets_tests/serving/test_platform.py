@@ -14,6 +14,7 @@ from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets.storage.served_spool import FOLDER, empty_spool, is_empty
 from cryptobot_assets.storage.store import SERVED_PREDICTIONS, open_store
+from cryptobot_assets_tests.factories import series
 from cryptobot_assets_tests.serving.platform import (
     Hammer,
     Service,
@@ -68,8 +69,13 @@ def swap_under_load(home: Home, service: Service, version: RegisteredVersion) ->
     """
     with Hammer(service) as hammer:
         wait_until(lambda: len(hammer.replies) > 20, seconds=20, what="load")
-        home.registry.promote(version, alias="champion", verdict=PASSED)
+        promoted = home.registry.promote(version, alias="champion", verdict=PASSED)
         wait_until(lambda: hammer.newest_are(version.version), seconds=60, what="the new champion in every worker")
+    told = series(service.client.get("/metrics").text)
+    assert told['cryptobot_served_version_min{alias="champion",market="ALL"}'] == float(promoted.version)
+    assert told['cryptobot_served_version_max{alias="champion",market="ALL"}'] == float(promoted.version)
+    assert told['cryptobot_model_swaps_total{alias="champion"}'] == 2, "once in each worker"
+    assert told["cryptobot_served_passed"] == 1
     assert hammer.failures == []
     recorded: set[str] = set()
     ids = {reply["prediction_id"] for reply in hammer.replies}
