@@ -4,6 +4,7 @@ import warnings
 
 import dagster as dg
 
+from cryptobot_assets.assets.challenger import challenger_assets
 from cryptobot_assets.assets.decay import decay_assets
 from cryptobot_assets.assets.evaluation import evaluation_assets
 from cryptobot_assets.assets.features import feature_assets
@@ -33,6 +34,7 @@ def build_definitions(settings: Settings, partitions: Partitions | None = None) 
 
 
 def _build(partitions: Partitions) -> dg.Definitions:
+    models = [model_asset_name(name) for name in ALGORITHMS]
     assets = dg.Definitions(
         assets=[
             *listing_assets(partitions),
@@ -41,9 +43,10 @@ def _build(partitions: Partitions) -> dg.Definitions:
             *gap_repair_assets(partitions),
             *feature_assets(partitions),
             *training_assets(partitions),
-            *prediction_assets(partitions, [model_asset_name(name) for name in ALGORITHMS]),
+            *prediction_assets(partitions, models),
             *evaluation_assets(partitions),
             *promotion_assets(partitions),
+            *challenger_assets(partitions, models),
             *decay_assets(partitions),
             *paper_assets(partitions),
             *served_assets(partitions),

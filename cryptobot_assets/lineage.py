@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from cryptobot_assets.assets.training_record import ASKED_BECAUSE, ASKED_BY
 from cryptobot_assets.assets.training_rows import TRAINING_SET
 from cryptobot_assets.domain.features import lookback
 from cryptobot_assets.domain.indicators import LOOKBACK
@@ -126,6 +127,8 @@ def _model(version: RegisteredVersion, trained: RegisteredVersion, run: RunRecor
             "code commit": run.tags.get("git_commit", NOT_RECORDED),
             "MLflow run": trained.run_id,
             "Dagster run": run.tags.get("dagster_run_id", NOT_RECORDED),
+            "asked for by": run.tags.get(ASKED_BY, NOT_RECORDED),
+            "because": run.tags.get(ASKED_BECAUSE),
             "asset": f"{run.tags.get('asset_key', NOT_RECORDED)} {run.tags.get('partition', '')}".strip(),
         },
     )

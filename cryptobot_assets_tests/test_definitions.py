@@ -40,6 +40,7 @@ ASSETS = {
     "evaluation_report": ("evaluation", MARKET, ("predictions",)),
     "pool_value": ("evaluation", MARKET, ("predictions",)),
     "champion_model": ("promotion", MARKET, ("evaluation_report", "pool_value")),
+    "challenger_model": ("promotion", MODEL, ("ensemble_model", *MODELS)),
     "drift_report": ("monitoring", MARKET, ("champion_model",)),
     "paper_ledger": ("paper", None, ("champion_model", "indicators", "klines")),
     "gap_ledger": ("market_data", MONTH, ("klines",)),

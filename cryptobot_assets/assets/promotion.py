@@ -78,8 +78,9 @@ def crown(
     """Judge the best candidate and move the aliases; returns who reigns now and the verdict on the candidate.
 
     A candidate that passes reigns. One that does not reigns only where no passed champion does, so
-    that the platform serves, marked unproven. The challenger alias always names the candidate. A
-    champion that a person made stays until that is undone, and the verdict says so.
+    that the platform serves, marked unproven. The challenger alias names the candidate, unless it
+    names one that was trained later and has no outcome to be judged by yet. A champion that a person
+    made stays until that is undone, and the verdict says so.
 
     Args:
         skill: the test over every algorithm.
@@ -89,12 +90,23 @@ def crown(
     best, verdict = judge_evaluations(evaluations, reigning, skill=skill, tried=tried)
     version = newest_version(registry, market, best)
     told = {"promote": verdict.promote, "reasons": verdict.reasons}
-    registry.promote(version, alias="challenger", verdict=told)
+    if not _waits(registry.challenger(market), version, evaluations):
+        registry.promote(version, alias="challenger", verdict=told)
     if reigning is not None and reigning.override is not None:
         return reigning, Verdict(verdict.promote, (*verdict.reasons, kept_by_hand(reigning, version)))
     if verdict.promote or reigning is None or reigning.verdict != "passed":
         return registry.promote(version, alias="champion", verdict=told), verdict
     return reigning, verdict
+
+
+def _waits(
+    challenger: RegisteredVersion | None, candidate: RegisteredVersion, evaluations: Sequence[Evaluation]
+) -> bool:
+    """Whether the challenger was trained after the candidate and has no outcome yet."""
+    if challenger is None or challenger.cutoff <= candidate.cutoff:
+        return False
+    judged = {(one.candidate.algorithm, one.candidate.version) for one in evaluations}
+    return (challenger.algorithm, challenger.source_version) not in judged
 
 
 def kept_by_hand(reigning: RegisteredVersion, candidate: RegisteredVersion) -> str:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from cryptobot_assets.assets.fitting import registered, train
 from cryptobot_assets.assets.members import members_start
-from cryptobot_assets.assets.training_record import CODE_VERSION, describe, git_commit
+from cryptobot_assets.assets.training_record import CODE_VERSION, asked, describe, git_commit
 from cryptobot_assets.assets.training_rows import GROUP, TRAINING_SET, training_set_asset
 from cryptobot_assets.assets.training_set import TrainingSets
 from cryptobot_assets.assets.warm_start import warm_start
@@ -105,5 +105,6 @@ def _tags(context: dg.AssetExecutionContext, settings: Settings) -> dict[str, st
         "dagster_run_id": context.run.run_id,
         "asset_key": context.asset_key.to_user_string(),
         "partition": str(context.partition_key),
+        **asked(context.run.tags),
         "market_source": market_source(settings.home, settings.exchange_url),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +24,10 @@ from cryptobot_assets.storage.registry_records import (
 )
 
 CODE_VERSION = "2"
+REASON_TAG = "cryptobot/reason"
+"""Tag of a Dagster run that drift or decay asked for: why."""
+ASKED_BY, ASKED_BECAUSE = "asked_by", "asked_because"
+"""Tags of a training: the sensor or schedule that asked for it, and why where it said so."""
 DECISIVE = (
     "interval", "seed", "trials", "folds", "train_days", "train_stride_minutes", "max_training_rows", "max_tuning_rows",
     "holdout_from",
@@ -86,6 +91,12 @@ def _recipe(settings: Settings, training_set: TrainingSet, start: StartingPoint)
         TRAINING_SETTINGS: json.dumps(settings.model_dump(mode="json", include=set(DECISIVE))),
         **({STARTING_POINT: json.dumps(start.to_json())} if start.values else {}),
     }
+
+
+def asked(run_tags: Mapping[str, str]) -> dict[str, str]:
+    """Who asked for a training and why, as its tags, of the tags of the Dagster run that does it."""
+    by = run_tags.get("dagster/sensor_name") or run_tags.get("dagster/schedule_name") or "a person or a command"
+    return {ASKED_BY: by} | ({ASKED_BECAUSE: run_tags[REASON_TAG]} if REASON_TAG in run_tags else {})
 
 
 def git_commit() -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from cryptobot_assets.assets.decay import NAME, RETRAIN
+from cryptobot_assets.assets.training_record import REASON_TAG
 from cryptobot_assets.automation.clock import market_now
 from cryptobot_assets.automation.models import can_train, models_of, trained_markets
 from cryptobot_assets.automation.records import ASSET_JOB, CRASH_RETRIES, PROCESS_TAG, sensor_status
@@ -14,8 +15,6 @@ from cryptobot_assets.storage.listings import pooled_currencies
 from cryptobot_assets.storage.store import INDICATORS, Store
 
 CHAMPION, REPORT = dg.AssetKey("champion_model"), dg.AssetKey(NAME)
-REASON_TAG = "cryptobot/reason"
-"""On a training that decay asked for: why."""
 MOST_RECORDS = 100
 MOST_REASON = 250
 

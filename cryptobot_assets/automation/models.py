@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 
 import dagster as dg
 
+from cryptobot_assets.assets.challenger import CHALLENGER
 from cryptobot_assets.assets.training import model_asset_name
 from cryptobot_assets.assets.training_rows import TRAINING_SET
 from cryptobot_assets.automation.clock import market_now
@@ -93,10 +94,11 @@ def _training_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
 
 
 def models_of(market: str, settings: Settings, pool: Sequence[str]) -> list[str]:
-    """Assets to train a market: its training set, and of the algorithms asked for those its currencies can train."""
+    """Assets to train a market: its training set, of the algorithms asked for those it can train, its challenger."""
     currencies = len(pool) if market == POOLED_MARKET else 1
     asked = settings.algorithms or usable_algorithms(currencies)
-    return [TRAINING_SET, *(model_asset_name(name) for name in asked if is_trainable(name, currencies))]
+    models = [model_asset_name(name) for name in asked if is_trainable(name, currencies)]
+    return [TRAINING_SET, *models, CHALLENGER]
 
 
 def _request(assets: Sequence[str], tick: datetime, key: str) -> dg.RunRequest:

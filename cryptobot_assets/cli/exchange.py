@@ -20,6 +20,13 @@ PATH = click.Path(path_type=Path)
 @click.option("--days", type=click.IntRange(1), help="How many simulated days; default 60.")
 @click.option("--interval", type=click.Choice(["1m", "1h"]), help="Kline interval; default 1m.")
 @click.option("--start", "start_day", help="First simulated day (YYYY-MM-DD); default 2025-01-01.")
+@click.option(
+    "--regime",
+    metavar="DAY:STRENGTH[:VOLATILITY]",
+    help="Plant a change in the simulated market: from that day on what can be predicted has another strength (1 "
+    "before; below 0 it is the opposite), and all other moves are so many times as large. For example 2025-02-01:-2 "
+    "or 2025-02-01:1:3.",
+)
 @click.option("--faults", help="Faults to inject, for example 429:0.01,reset:0.01,seed=5.")
 def exchange(
     port: int,
@@ -30,10 +37,12 @@ def exchange(
     days: int | None,
     interval: str | None,
     start_day: str | None,
+    regime: str | None,
     faults: str | None,
 ) -> None:
     """A Binance-shaped HTTP server of recorded or simulated klines."""
     from cryptobot_assets.exchange.command import run_exchange
+    from cryptobot_assets.exchange.regime import Regime
 
     run_exchange(
         port=port,
@@ -44,5 +53,6 @@ def exchange(
         days=days,
         interval=interval,
         start_day=parse_day(start_day) if start_day else None,
+        regime=Regime.parse(regime) if regime else None,
         faults=faults,
     )

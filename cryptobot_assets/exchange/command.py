@@ -11,6 +11,7 @@ from cryptobot_assets.exchange.clock import Clock, running_clock
 from cryptobot_assets.exchange.faults import parse_faults
 from cryptobot_assets.exchange.limits import WEIGHT_PER_MINUTE, WeightLimiter
 from cryptobot_assets.exchange.market import Market, to_ms
+from cryptobot_assets.exchange.regime import Regime
 from cryptobot_assets.exchange.replay import load_replay
 from cryptobot_assets.exchange.server import serve
 from cryptobot_assets.exchange.simulation import START, simulate
@@ -32,6 +33,7 @@ def run_exchange(
     start_day: date | None = None,
     faults: str | None = None,
     predictability: float = 1.0,
+    regime: Regime | None = None,
     now: datetime | None = None,
     speed: float = 0.0,
     weight_per_minute: int = WEIGHT_PER_MINUTE,
@@ -42,8 +44,8 @@ def run_exchange(
         port: 0 picks a free one.
         host: the address to listen on.
         replay: Parquet files or directories; without any the market is simulated.
-        simulate_seed, currencies, days, start_day, predictability: of the simulation; by default
-            seed 7, 8 currencies, 60 days from 2025-01-01.
+        simulate_seed, currencies, days, start_day, predictability, regime: of the simulation; by default
+            seed 7, 8 currencies, 60 days from 2025-01-01, whose truth never changes.
         interval: of the simulation, 1m by default; for a replay it must be one it can answer.
         faults: see `parse_faults`.
         now: the exchange's present (aware); by default the instant its newest kline closed.
@@ -60,7 +62,7 @@ def run_exchange(
     if weight_per_minute < 1:
         raise UsageError(f"a weight of {weight_per_minute} a minute lets nothing through: use 1 or more")
     if replay:
-        if any(value is not None for value in (simulate_seed, currencies, days, start_day)):
+        if any(value is not None for value in (simulate_seed, currencies, days, start_day, regime)):
             raise UsageError("a market is replayed or simulated, not both: drop --replay or the others")
         market = _replayed(replay, interval)
     else:
@@ -71,6 +73,7 @@ def run_exchange(
             interval=interval or "1m",
             start=START if start_day is None else day_start(start_day),
             predictability=predictability,
+            regime=regime,
         )
     limiter = WeightLimiter(per_minute=weight_per_minute)
     serve(market, host=host, port=port, clock=_clock(market, now, speed), limiter=limiter, faults=plan)

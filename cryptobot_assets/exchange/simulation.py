@@ -14,8 +14,10 @@ m and e_i are Gaussian with variance that wanders (AR(1) log volatility, half-li
 one common and one own process) and has the season of the day; jumps come to the market every few
 weeks and to a currency about once a week. None of these can be predicted in sign. With
 `predictability` 1 the mean cross-sectional IC of `close_lag_25h` with the next 24 h return is
-about 0.12, with 2 about 0.20; 0 gives a market without any truth. Over a short span luck has
-its part: 60 days of 8 currencies show 0.07 to 0.15.
+about 0.12, with 2 about 0.20; 0 gives a market without any truth; below 0 what rose goes on
+rising, and the volatility grows with it. Over a short span luck has its part: 60 days of 8
+currencies show 0.07 to 0.15. A regime changes the strength, and the size of m, e_i and jumps, from
+a day on, and leaves what was before as it is, bit for bit.
 """
 
 from __future__ import annotations
@@ -31,10 +33,10 @@ import numpy as np
 from cryptobot_assets.domain.intervals import rows_per_hour
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.exchange.market import QUOTE, SYMBOL, Market, Series, interval_ms, to_ms, to_symbol
+from cryptobot_assets.exchange.regime import LEAST, MOST, Regime, course
 
 REVERSION = 0.013
 LAG_HOURS = 25
-MAX_PREDICTABILITY = 10.0
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
 KNOWN_PRICES = {
@@ -85,6 +87,7 @@ def simulate(
     interval: str = "1m",
     start: datetime = START,
     predictability: float = 1.0,
+    regime: Regime | None = None,
 ) -> Market:
     """A simulated market: the same arguments give the same klines, bit for bit.
 
@@ -101,6 +104,7 @@ def simulate(
         interval: `1m` or `1h`; the two are different markets even under one seed.
         start: first instant, on a whole hour.
         predictability: strength of the truth described above.
+        regime: from when on the market is another.
 
     Raises:
         UsageError: an argument out of its range.
@@ -109,6 +113,8 @@ def simulate(
     _require_sane(seed=seed, days=days, start=start, predictability=predictability)
     per_hour = rows_per_hour(interval)
     grid = Grid(to_ms(start), days * 24, per_hour, interval_ms(interval))
+    strength, level = course(grid.hours, grid.start_ms, predictability, regime)
+    pulls = (REVERSION * strength).tolist()
     common = np.random.default_rng(np.random.SeedSequence([seed, 0]))
     outage = _outage(common, grid, days)
     volatility = _volatility(common, grid, sigma=0.35)
@@ -118,12 +124,13 @@ def simulate(
     series = {}
     for place, symbol in enumerate(symbols):
         random = np.random.default_rng(np.random.SeedSequence([seed, 1 + place]))
-        klines = _currency(random, grid, symbol, place, factor, volatility, predictability)
+        klines = _currency(random, grid, symbol, place, factor, volatility, level, pulls)
         kept = np.ones(len(klines), bool)
         kept[outage] = False
         kept[: listed[place]] = False
         series[symbol] = Series(**{name: column[kept] for name, column in klines.columns.items()})
-    return Market(label="simulated", interval=interval, series=series, detail=f"seed={seed}")
+    detail = f"seed={seed}" + (f" regime={regime}" if regime else "")
+    return Market(label="simulated", interval=interval, series=series, detail=detail)
 
 
 def _symbols(currencies: int | Sequence[str]) -> tuple[str, ...]:
@@ -146,8 +153,8 @@ def _require_sane(*, seed: int, days: int, start: datetime, predictability: floa
         raise UsageError(f"cannot simulate {days} days: ask for 1 to 3660")
     if start.tzinfo is None or to_ms(start) % 3_600_000:
         raise UsageError("a simulation starts at a whole hour, with a time zone")
-    if not 0 <= predictability <= MAX_PREDICTABILITY:
-        raise UsageError(f"predictability {predictability} is not between 0 and {MAX_PREDICTABILITY:g}")
+    if not LEAST <= predictability <= MOST:
+        raise UsageError(f"predictability {predictability} is not between {LEAST:g} and {MOST:g}")
 
 
 def _outage(random: np.random.Generator, grid: Grid, days: int) -> slice:
@@ -184,7 +191,7 @@ def _jumps(random: np.random.Generator, grid: Grid, per_hour: float, size: float
 
 def _currency(
     random: np.random.Generator, grid: Grid, symbol: str, place: int, factor: np.ndarray,
-    market_volatility: np.ndarray, predictability: float,
+    market_volatility: np.ndarray, level: np.ndarray, pulls: Sequence[float],
 ) -> Series:  # fmt: skip
     """Every step of one currency, as if it had always traded."""
     name = symbol.removesuffix(QUOTE)
@@ -194,21 +201,22 @@ def _currency(
     own = _volatility(random, grid, sigma=0.4)
     noise = beta * factor + step_own * own * random.standard_normal(grid.shape)
     noise += _jumps(random, grid, OWN_JUMPS_PER_HOUR, OWN_JUMP_SIZE)
-    path = _path(noise, predictability * REVERSION)
-    scale = np.hypot(beta * step_market * market_volatility, step_own * own).ravel()
+    noise *= level[:, None]
+    path = _path(noise, pulls)
+    scale = (level[:, None] * np.hypot(beta * step_market * market_volatility, step_own * own)).ravel()
     decimals = min(max(4 - math.floor(math.log10(first_price)), 2), 8)
     trades = _trades(random, grid, place, market_volatility * own, np.abs(noise).ravel() / scale)
     return _klines(random, grid, first_price, path, scale, trades, decimals)
 
 
-def _path(noise: np.ndarray, pull: float) -> np.ndarray:
+def _path(noise: np.ndarray, pulls: Sequence[float]) -> np.ndarray:
     """Log price after each step, from 0: noise plus each hour's drift towards 25 hours earlier.
 
     Hour by hour this is the linear recursion p(t) = p(t-1) + pull * (p(t-26) - p(t-1)) + noise(t),
     with p = 0 up to the first hour.
     """
     prices = [0.0] * (LAG_HOURS + 1)
-    for shock in noise.sum(axis=1).tolist():
+    for pull, shock in zip(pulls, noise.sum(axis=1).tolist(), strict=True):
         prices.append(prices[-1] + pull * (prices[-1 - LAG_HOURS] - prices[-1]) + shock)
     ends = np.array(prices[LAG_HOURS:])
     begin = ends[:-1]

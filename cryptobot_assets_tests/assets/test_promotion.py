@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from cryptobot_assets.assets.challenger import appoint
 from cryptobot_assets.assets.promotion import crown
+from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.promotion import Candidate
 from cryptobot_assets.domain.significance import Superiority
 from cryptobot_assets.domain.trial_days import Overfitting
@@ -37,10 +40,17 @@ class FakeRegistry:
 
     def versions(self, market: str, algorithm: str) -> list[RegisteredVersion]:
         known = ("lasso", "ridge", "xgboost")
-        return [make_version(number, CUTOFF, algorithm=algorithm) for number in (1, 2) if algorithm in known]
+        return [
+            make_version(number, CUTOFF + (number - 1) * DAY, algorithm=algorithm)
+            for number in (1, 2)
+            if algorithm in known
+        ]
 
     def champion(self, market: str) -> RegisteredVersion | None:
         return self.aliases.get("champion")
+
+    def challenger(self, market: str) -> RegisteredVersion | None:
+        return self.aliases.get("challenger")
 
     def promote(self, version: RegisteredVersion, *, alias: str, verdict: dict[str, Any]) -> RegisteredVersion:
         tags = {
@@ -54,7 +64,7 @@ class FakeRegistry:
 
     def reign(self, algorithm: str, *, promote: bool, version: int = 1) -> FakeRegistry:
         """This registry with such a champion."""
-        made = make_version(version, CUTOFF, algorithm=algorithm)
+        made = make_version(version, CUTOFF + (version - 1) * DAY, algorithm=algorithm)
         self.promote(made, alias="champion", verdict={"promote": promote, "reasons": ["earlier"]})
         return self
 
@@ -138,6 +148,37 @@ def test_a_newer_version_of_the_champion_that_fails_leaves_the_older() -> None:
     assert not verdict.promote
     assert (champion.algorithm, champion.source_version) == ("ridge", "1")
     assert registry.holders["challenger"] == ("ridge", "2", "unproven")
+
+
+def test_what_was_trained_since_becomes_challenger_and_stays_it_until_it_can_be_judged() -> None:
+    registry = FakeRegistry().reign("ridge", promote=True)
+    appointed, _ = appoint(registry, "ALL", CUTOFF + DAY)
+    assert (appointed.algorithm, appointed.source_version) == ("ridge", "2")
+    waiting = ("ridge", "2", "unproven")
+    assert registry.holders == {"challenger": waiting, "champion": ("ridge", "1", "passed")}
+    old = [make_evaluation("lasso", BAD), make_evaluation("ridge", GOOD)]
+    crown(registry, "ALL", old, skill=SKILLED)
+    assert registry.holders["challenger"] == waiting, "no row of it has an outcome"
+    crown(registry, "ALL", [make_evaluation("lasso", GOOD), make_evaluation("ridge", BAD, version="2")], skill=SKILLED)
+    assert registry.holders["challenger"] == ("lasso", "1", "passed"), "judged, and another is better"
+
+
+@pytest.mark.parametrize(
+    ("champion", "cutoff", "why"),
+    [
+        (None, CUTOFF + DAY, "nobody reigns yet"),
+        (("ridge", 2), CUTOFF + DAY, "the champion knows as much: ridge version 2"),
+        (("ridge", 1), CUTOFF + 9 * DAY, "ridge, was not trained as of this cutoff"),
+    ],
+)
+def test_a_challenger_must_know_more_and_be_of_the_same_algorithm(
+    champion: tuple[str, int] | None, cutoff: datetime, why: str
+) -> None:
+    registry = FakeRegistry()
+    if champion:
+        registry.reign(champion[0], promote=True, version=champion[1])
+    appointed, told = appoint(registry, "ALL", cutoff)
+    assert appointed is None and why in told and "challenger" not in registry.aliases
 
 
 def test_skill_comes_before_a_lower_error() -> None:

@@ -41,7 +41,8 @@ def test_a_verdict_is_followed_by_a_look_and_decay_by_one_training(
     report(platform, "errors: they rose")
     [training], cursor = platform.look("drift_sensor", cursor)
     assert training.partition_key == f"{MONDAY}|ALL" and training.tags[REASON_TAG] == "errors: they rose"
-    assert {"training_set", "ridge_model"} <= {key.to_user_string() for key in training.asset_selection}
+    asked = {key.to_user_string() for key in training.asset_selection}
+    assert {"training_set", "ridge_model", "challenger_model"} <= asked
     platform.record("ridge_model", [f"{MONDAY}|ALL"])
     report(platform, "errors: they rose")
     asked, _ = platform.look("drift_sensor", cursor)

@@ -39,7 +39,7 @@ def test_a_week_s_training_is_of_the_pooled_market_and_of_those_with_models(plat
     store_indicators(platform, days=60)
     (request,) = platform.tick("training_schedule", "2024-03-01T03:00")
     assert request.partition_key == "2024-03-01|ALL"
-    wanted = {"training_set", *(f"{name}_model" for name in usable_algorithms(len(CURRENCIES)))}
+    wanted = {"training_set", "challenger_model", *(f"{name}_model" for name in usable_algorithms(len(CURRENCIES)))}
     assert {key.to_user_string() for key in request.asset_selection} == wanted
     platform.record("ridge_model", ["2024-02-01|BTCUSDT", "2024-03-01|ALL"])
     (request,) = platform.tick("training_schedule", "2024-03-01T15:00")
@@ -52,10 +52,15 @@ def test_what_ranks_currencies_is_trained_where_there_are_several(market: str, c
     names = ",".join(f"{letter}USDT" for letter in "ABCDE"[:currencies])
     models = models_of(market, Settings.load(currencies=names), names.split(","))
     assert ("relativeridge_model" in models) is ranked
-    assert models[0] == "training_set" and len(models) == 1 + len(DEFAULT_ALGORITHMS) - (not ranked)
+    assert (
+        models[0] == "training_set"
+        and models[-1] == "challenger_model"
+        and len(models) == 2 + len(DEFAULT_ALGORITHMS) - (not ranked)
+    )
     assert models_of("AUSDT", Settings.load(currencies=names, algorithms="relativeridge,ridge"), names.split(",")) == [
         "training_set",
         "ridge_model",
+        "challenger_model",
     ]
 
 

@@ -14,7 +14,7 @@ OPTIONS = {
     "up": (),
     "dashboard": (),
     "metrics": ("--once",),
-    "exchange": ("--port", "--replay", "--simulate", "--currencies", "--days", "--faults"),
+    "exchange": ("--port", "--replay", "--simulate", "--currencies", "--days", "--regime", "--faults"),
     "backfill": ("--currencies", "--from", "--to"),
     "report": ("--market", "--from", "--to", "--json", "--html"),
     "features": ("--market",),

@@ -14,6 +14,7 @@ import requests
 
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.exchange.command import run_exchange
+from cryptobot_assets.exchange.regime import Regime
 
 PROGRAM = """
 import sys
@@ -68,6 +69,10 @@ def test_a_port_in_use_is_one_clear_line() -> None:
         ({"port": 0, "faults": "nonsense"}, "unknown fault"),
         ({"port": 0, "replay": (Path("gone.parquet"),)}, "does not exist"),
         ({"port": 0, "replay": (Path("gone.parquet"),), "simulate_seed": 1}, "not both"),
+        ({"port": 0, "replay": (Path("gone.parquet"),), "regime": Regime.parse("2025-02-01:2")}, "not both"),
+        ({"port": 0, "days": 3, "regime": Regime.parse("2025-02-01:2")}, "does not begin within"),
+        ({"port": 0, "regime": Regime.parse("2025-02-01:-3")}, "strength -3 is not between -2 and 10"),
+        ({"port": 0, "regime": Regime.parse("2025-02-01:1:0")}, "volatility 0 is not above 0"),
         ({"port": 0, "weight_per_minute": 0}, "weight"),
         ({"port": 0, "days": 1, "speed": -1.0}, "speed"),
         ({"port": 0, "host": "no.such.host.invalid", "days": 1, "currencies": 1}, "cannot listen"),
@@ -76,3 +81,9 @@ def test_a_port_in_use_is_one_clear_line() -> None:
 def test_wrong_arguments_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         run_exchange(**arguments)
+
+
+@pytest.mark.parametrize("text", ["", "2025-02-01", "2025-02-30:1", "2025-02-01:much", "2025-02-01:1:1:1"])
+def test_a_regime_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="write for example 2025-03-01:-2"):
+        Regime.parse(text)

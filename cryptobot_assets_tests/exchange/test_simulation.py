@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -8,7 +8,8 @@ from scipy.stats import rankdata
 
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.exchange.market import Market
-from cryptobot_assets.exchange.simulation import LAG_HOURS, REVERSION, simulate
+from cryptobot_assets.exchange.regime import Regime
+from cryptobot_assets.exchange.simulation import LAG_HOURS, REVERSION, START, simulate
 from cryptobot_assets_tests.exchange.markets import HOUR_MS, MINUTE_MS, START_MS
 
 LABEL_HOURS = 24
@@ -133,6 +134,28 @@ def test_the_drift_alone_is_the_documented_formula() -> None:
     assert np.abs(drift - expected)[known].max() < 2e-6
 
 
+def test_a_regime_turns_the_truth_round_and_leaves_what_was_before() -> None:
+    regime = Regime(START.date() + timedelta(days=500), -1.0)
+    plain, turned = (simulate(5, 8, days=1000, interval="1h", regime=one) for one in (None, regime))
+    assert turned.title == f"simulated seed=5 regime={regime.day}:-1"
+    for name in plain.currencies:
+        before, after = (market.series(name) for market in (plain, turned))
+        then = before.time_ms < START_MS + 500 * 24 * HOUR_MS
+        assert np.array_equal(before.close[then], after.close[then])
+        assert not np.array_equal(before.close[~then][:48], after.close[~then][:48])
+    truth, label = (values[-490 * 24 :] for values in truth_and_label(turned))
+    assert mean_ic(truth, label) < -0.08
+
+
+def test_a_regime_makes_moves_larger_and_leaves_the_truth() -> None:
+    regime = Regime(START.date() + timedelta(days=200), 2.0, 3.0)
+    market = simulate(5, 24, days=500, interval="1h", predictability=2.0, regime=regime)
+    moves = np.abs(np.diff(np.log(hourly_closes(market)), axis=0))
+    assert np.nanmean(moves[200 * 24 :]) / np.nanmean(moves[: 200 * 24]) == pytest.approx(3, rel=0.15)
+    truth, label = (values[-290 * 24 :] for values in truth_and_label(market))
+    assert mean_ic(truth, label) == pytest.approx(0.20, abs=0.05)
+
+
 def test_currencies_move_together_but_not_as_one() -> None:
     returns = np.diff(np.log(hourly_closes(simulate(5, 6, days=200, interval="1h"))), axis=0)
     returns = returns[np.isfinite(returns).all(axis=1)]
@@ -153,7 +176,7 @@ def test_volatility_comes_in_spells_and_has_a_time_of_day() -> None:
     "wrong",
     [
         {"currencies": 0}, {"currencies": 1000}, {"currencies": []}, {"currencies": ["a b"]}, {"days": 0},
-        {"days": 4000}, {"predictability": -1.0}, {"predictability": float("nan")}, {"seed": -1},
+        {"days": 4000}, {"predictability": -3.0}, {"predictability": float("nan")}, {"seed": -1},
         {"start": datetime(2025, 1, 1, tzinfo=UTC).replace(tzinfo=None)},
         {"start": datetime(2025, 1, 1, 0, 30, tzinfo=UTC)}, {"interval": "5m"},
     ],
