@@ -7,12 +7,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+CHECKS := .venv-checks
 WORKERS ?= 3
 
 # step NAME, COMMAND: run it and say how long it took.
 step = @echo "==> $(1)"; started=$$SECONDS; $(2); echo "    $(1): $$((SECONDS - started)) s"
 
-.PHONY: help demo up test lint lock clean
+.PHONY: help demo up test lint checks lock clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -32,12 +33,17 @@ test: $(INSTALLED) ## Install what the tests need, then lint and run the whole s
 lint: $(INSTALLED) ## Check style.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
+checks: $(INSTALLED) $(CHECKS)/.installed ## Image, workflows, Terraform, secrets, licences, vulnerabilities; no tests.
+	$(call step,checks,deploy/check $(VENV) $(CHECKS))
+
 lock: $(INSTALLED) ## Resolve the dependencies anew, with hashes and without addresses.
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 --all-extras --upgrade pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--python-version 3.11 --upgrade deploy/checks.in -o deploy/checks.lock
 
 clean: ## Remove the environment; homes are left alone.
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(CHECKS)
 
 $(VENV)/.made:
 	$(call step,virtual environment,deploy/make-environment "$(PYTHON)" "$(VENV)")
@@ -45,4 +51,8 @@ $(VENV)/.made:
 
 $(INSTALLED): $(VENV)/.made requirements.lock deploy/bootstrap.lock pyproject.toml
 	$(call step,install from the lock,deploy/install-locked "$(VENV)")
+	@touch $@
+
+$(CHECKS)/.installed: $(VENV)/.made deploy/checks.lock deploy/bootstrap.lock
+	$(call step,checkers,deploy/make-environment "$(PYTHON)" "$(CHECKS)" && deploy/install-checkers "$(CHECKS)")
 	@touch $@
