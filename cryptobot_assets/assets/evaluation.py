@@ -1,6 +1,6 @@
 """What the out-of-sample predictions of a market are worth, beside what costs nothing to know."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,11 +15,12 @@ from cryptobot_assets.domain.portfolio import Result
 from cryptobot_assets.domain.universe import Listing, symbol_of, tradable
 from cryptobot_assets.errors import NotEnoughHistory
 from cryptobot_assets.feature_worth import read_worths
-from cryptobot_assets.leaderboard import Tapes, costs_of, evaluate_market, evaluate_rules, read_evidence
+from cryptobot_assets.leaderboard import Evidence, costs_of, read_evidence
 from cryptobot_assets.page.cards import evaluated_card
 from cryptobot_assets.page.render import make_page, page_path, write_page
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.progress import Progress
+from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.listings import read_listings
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
@@ -27,107 +28,120 @@ from cryptobot_assets.storage.registry_runs import WORTH_TABLE, read_run
 from cryptobot_assets.storage.store import Store
 
 GROUP = "evaluation"
+REPORT = "evaluation_report"
+POOL_VALUE = "pool_value"
 PAGE = "report.html"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def evaluation_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
-    """`evaluation_report` and `pool_value` of one deployment."""
+    """`evaluation_report` and `pool_value` of one deployment: one evaluation of a market serves both."""
     settings = partitions.settings
     every_prediction = [
         dg.AssetDep(group.asset("predictions"), partition_mapping=dg.AllPartitionMapping())
         for group in partitions.groups
     ]
 
-    @dg.asset(
-        deps=every_prediction,
+    def spec(name: str, kinds: set[str], description: str) -> dg.AssetSpec:
+        return dg.AssetSpec(
+            name,
+            deps=every_prediction,
+            group_name=GROUP,
+            kinds={"python", "polars"} | kinds,
+            owners=["team:research"],
+            code_version="1",
+            description=description,
+        )
+
+    @dg.multi_asset(
+        name=GROUP,
+        specs=[
+            spec(
+                REPORT,
+                {"mlflow"},
+                "Error against predicting zero, hourly IC, classification beside its base rate and effective sample "
+                "count, each algorithm on its out-of-sample rows. Writes them as one HTML page, kept in MLflow too.",
+            ),
+            spec(
+                POOL_VALUE,
+                set(),
+                "What capital would have become in 24 hourly sleeves, by the replaced formula, gross and net of costs, "
+                "beside the control that simply holds.",
+            ),
+        ],
         partitions_def=partitions.market_partitions,
-        group_name=GROUP,
-        kinds={"python", "polars", "mlflow"},
-        owners=["team:research"],
-        code_version="1",
-        description=(
-            "Error against predicting zero, hourly IC, classification beside its base rate and effective sample "
-            "count, each algorithm on its out-of-sample rows. Writes them as one HTML page, which MLflow keeps too."
-        ),
+        can_subset=True,
     )
-    def evaluation_report(
+    def evaluation(
         context: dg.AssetExecutionContext,
         store: dg.ResourceParam[Store],
         registry: dg.ResourceParam[Registry],
         progress: dg.ResourceParam[Progress],
-    ) -> dg.MaterializeResult:
-        market = context.partition_key
-        evidence = read_evidence(store, settings, market)
-        evaluations = require_evaluations(evidence.evaluations, market)
-        pictures = {
-            one.algorithm: actual_against_predicted(
-                evidence.predictions[one.algorithm].drop_nulls("realised_return"),
-                f"{market} {one.algorithm}, out of sample",
-            )
-            for one in evaluations
-        }
-        held = registry.versions(market)
-        newest = {version.algorithm: version for version in held}
-        scoring = {version.algorithm: version for version in held for one in evaluations if is_of(version, one)}
-        worths = read_worths(store, registry, settings, evidence)
-        for algorithm, found in worths.items():
-            table = {WORTH_TABLE: [worth_row(one) for one in found]}
-            registry.log_evaluation(scoring[algorithm], metrics={}, plots={}, tables=table)
-        page = make_page(store, registry, settings, evidence, now=datetime.now(UTC))
-        rows = {row["algorithm"]: row for row in page.report["models"]}
-        for one in evaluations:
-            registry.log_evaluation(
-                newest[one.algorithm],
-                metrics=flat_metrics(one) | _covered(rows[one.algorithm]),
-                plots={"actual_against_predicted.png": pictures[one.algorithm]},
-                tables={"evaluation.json": rows[one.algorithm]},
-                pages={PAGE: page.text},
-            )
-            card = evaluated_card(registry, newest[one.algorithm], page.report, page.best, page.verdict)
-            registry.describe(newest[one.algorithm], card)
-            progress.advance("evaluate", steps=1, note=one.algorithm)
-        first = newest[evaluations[0].algorithm]
-        return dg.MaterializeResult(
-            metadata={
-                "report": dg.MetadataValue.path(write_page(page_path(settings, market), page.text)),
-                "report_in_mlflow": artifact_page(
-                    settings, read_run(registry, first).experiment_id, first.run_id, PAGE
-                ),
-                "leaderboard": dg.MetadataValue.md(score_table(evaluations)),
-                "feature_worth": dg.MetadataValue.md(worth_markdown(worths)),
-                "rows": sum(one.score.rows for one in evaluations),
-                **{f"{name}_scatter": dg.MetadataValue.md(as_markdown(png, name)) for name, png in pictures.items()},
-            }
-        )
+    ) -> Iterator[dg.MaterializeResult]:
+        evidence = read_evidence(store, settings, context.partition_key)
+        require_evaluations(evidence.evaluations, evidence.market)
+        selected = {key.to_user_string() for key in context.selected_asset_keys}
+        if REPORT in selected:
+            yield dg.MaterializeResult(REPORT, metadata=_reported(evidence, store, registry, settings, progress))
+        if POOL_VALUE in selected:
+            yield dg.MaterializeResult(POOL_VALUE, metadata=_pooled(evidence, store, settings))
 
-    @dg.asset(
-        deps=every_prediction,
-        partitions_def=partitions.market_partitions,
-        group_name=GROUP,
-        kinds={"python", "polars"},
-        owners=["team:research"],
-        code_version="1",
-        description=(
-            "What capital would have become in 24 hourly sleeves, by the replaced formula, gross and net of costs, "
-            "beside the control that simply holds."
-        ),
-    )
-    def pool_value(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult:
-        market = context.partition_key
-        evaluations = require_evaluations(evaluate_market(store, settings, market), market)
-        rules = evaluate_rules(Tapes(store, settings.interval), settings, evaluations)
-        return dg.MaterializeResult(
-            metadata={
-                "pool_values": dg.MetadataValue.md(pool_table(evaluations)),
-                "allocation_rules": dg.MetadataValue.md(rule_table(rules, costs_of(settings))),
-                "equity": dg.MetadataValue.md(as_markdown(equity_of(evaluations), "net pool value")),
-                "in_words": dg.MetadataValue.md("\n".join(f"- {line}" for line in verdict_in_words(evaluations))),
-                **universe_then(read_listings(store), settings.kinds, evaluations[0]),
-            }
-        )
+    return [evaluation]
 
-    return [evaluation_report, pool_value]
+
+def _reported(
+    evidence: Evidence, store: Store, registry: Registry, settings: Settings, progress: Progress
+) -> dict[str, Any]:
+    """Write the page, keep the figures with the models' runs; returns what Dagster shows."""
+    market, evaluations = evidence.market, evidence.evaluations
+    pictures = {
+        one.algorithm: actual_against_predicted(
+            evidence.predictions[one.algorithm].drop_nulls("realised_return"),
+            f"{market} {one.algorithm}, out of sample",
+        )
+        for one in evaluations
+    }
+    held = registry.versions(market)
+    newest = {version.algorithm: version for version in held}
+    scoring = {version.algorithm: version for version in held for one in evaluations if is_of(version, one)}
+    worths = read_worths(store, registry, settings, evidence)
+    for algorithm, found in worths.items():
+        table = {WORTH_TABLE: [worth_row(one) for one in found]}
+        registry.log_evaluation(scoring[algorithm], metrics={}, plots={}, tables=table)
+    page = make_page(store, registry, settings, evidence, now=datetime.now(UTC))
+    rows = {row["algorithm"]: row for row in page.report["models"]}
+    for one in evaluations:
+        registry.log_evaluation(
+            newest[one.algorithm],
+            metrics=flat_metrics(one) | _covered(rows[one.algorithm]),
+            plots={"actual_against_predicted.png": pictures[one.algorithm]},
+            tables={"evaluation.json": rows[one.algorithm]},
+            pages={PAGE: page.text},
+        )
+        card = evaluated_card(registry, newest[one.algorithm], page.report, page.best, page.verdict)
+        registry.describe(newest[one.algorithm], card)
+        progress.advance("evaluate", steps=1, note=one.algorithm)
+    first = newest[evaluations[0].algorithm]
+    return {
+        "report": dg.MetadataValue.path(write_page(page_path(settings, market), page.text)),
+        "report_in_mlflow": artifact_page(settings, read_run(registry, first).experiment_id, first.run_id, PAGE),
+        "leaderboard": dg.MetadataValue.md(score_table(evaluations)),
+        "feature_worth": dg.MetadataValue.md(worth_markdown(worths)),
+        "rows": sum(one.score.rows for one in evaluations),
+        **{f"{name}_scatter": dg.MetadataValue.md(as_markdown(png, name)) for name, png in pictures.items()},
+    }
+
+
+def _pooled(evidence: Evidence, store: Store, settings: Settings) -> dict[str, Any]:
+    """What Dagster shows of pool values, beside the control."""
+    evaluations = evidence.evaluations
+    return {
+        "pool_values": dg.MetadataValue.md(pool_table(evaluations)),
+        "allocation_rules": dg.MetadataValue.md(rule_table(evidence.rules, costs_of(settings))),
+        "equity": dg.MetadataValue.md(as_markdown(equity_of(evaluations), "net pool value")),
+        "in_words": dg.MetadataValue.md("\n".join(f"- {line}" for line in verdict_in_words(evaluations))),
+        **universe_then(read_listings(store), settings.kinds, evaluations[0]),
+    }
 
 
 def universe_then(listings: Sequence[Listing], kinds: Sequence[str], evaluation: Evaluation) -> dict[str, int]:

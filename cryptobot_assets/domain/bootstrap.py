@@ -14,7 +14,8 @@ three reasons with known sizes, which `understatement` puts right:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
@@ -24,6 +25,8 @@ DRAWS = 1000
 FEWEST_SAMPLES = 5
 """Below this an interval would be a pretence; None is given instead."""
 LEAST_VARIANCE_LEFT = 0.2
+MOST_KEPT = 5_000_000
+"""Row positions of one bootstrap that are kept: 20 MB."""
 
 Interval = tuple[float, float] | None
 
@@ -77,11 +80,8 @@ def bootstrap_bands(
     """
     if len(samples) < FEWEST_SAMPLES or not draws:
         return None
-    from arch.bootstrap import StationaryBootstrap  # a second of imports that only reports need
-
     block = max(min(block, len(samples) / 3), 1)
-    resampled = StationaryBootstrap(block, samples, seed=seed)
-    values = [statistic(drawn[0]) for drawn, _ in resampled.bootstrap(draws)]
+    values = [statistic(samples[rows]) for rows in _resampled(len(samples), block, seed, draws)]
     bounds = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
     middle = statistic(samples) if middle is None else middle
     factor = understatement(len(samples), block=block, overlap=overlap, level=level)
@@ -91,6 +91,25 @@ def bootstrap_bands(
     known = np.minimum(bounds[0], middle) > 0
     safe_bounds, safe_middle = np.where(known, bounds, 1.0), np.where(known, middle, 1.0)
     return np.where(known, safe_middle * (safe_bounds / safe_middle) ** factor, plain)
+
+
+def _resampled(rows: int, block: float, seed: int, draws: int) -> Iterable[np.ndarray]:
+    """Positions of the rows of each draw; of short samples kept, since a report asks for the same ones many times."""
+    if rows * draws > MOST_KEPT:
+        return _draw_rows(rows, block, seed, draws)
+    return _kept(rows, block, seed, draws)
+
+
+@lru_cache(maxsize=8)
+def _kept(rows: int, block: float, seed: int, draws: int) -> np.ndarray:
+    return np.stack(list(_draw_rows(rows, block, seed, draws)))
+
+
+def _draw_rows(rows: int, block: float, seed: int, draws: int) -> Iterator[np.ndarray]:
+    from arch.bootstrap import StationaryBootstrap  # a second of imports that only reports need
+
+    resampled = StationaryBootstrap(block, np.arange(rows, dtype=np.int32), seed=seed)
+    return (drawn[0] for drawn, _ in resampled.bootstrap(draws))
 
 
 def understatement(rows: int, *, block: float, overlap: float, level: float = LEVEL) -> float:

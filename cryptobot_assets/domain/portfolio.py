@@ -7,13 +7,12 @@ cost: on each day a sleeve's capital grows by `growth * (1 - cost * traded)`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from cryptobot_assets.domain.allocation import Decision, Rule
-from cryptobot_assets.domain.bootstrap import DRAWS, Interval, bootstrap_interval
+from cryptobot_assets.domain.bootstrap import DRAWS, Interval, bootstrap_bands
 from cryptobot_assets.domain.pool_value import BLOCK_DAYS, OVERLAP_DAYS, SLEEVES, Costs, Hours
 
 VOLATILITY_HOURS = 168
@@ -133,21 +132,19 @@ def judge_run(name: str, run: Run, holding: np.ndarray, costs: Costs, *, seed: i
     paid = 2 * np.log1p(-costs.share)
     logs = np.column_stack([np.log(daily[:days]), control])
 
-    def over(sample: np.ndarray) -> float:
-        return float(np.exp(_log_mean(sample[:, :-1].sum(axis=0)) - sample[:, -1].sum() - paid))
+    def values(sample: np.ndarray) -> np.ndarray:
+        grown = _log_mean(sample[:, :-1].sum(axis=0))
+        return np.exp([grown, grown - sample[:, -1].sum() - paid])
 
-    def interval(samples: np.ndarray, statistic: Callable[[np.ndarray], float]) -> Interval:
-        return bootstrap_interval(
-            samples, statistic, block=BLOCK_DAYS, overlap=OVERLAP_DAYS, positive=True, seed=seed, draws=draws
-        )
-
+    bands = bootstrap_bands(logs, values, block=BLOCK_DAYS, overlap=OVERLAP_DAYS, positive=True, seed=seed, draws=draws)
+    net_ci, over_ci = (None, None) if bands is None else ((float(low), float(high)) for low, high in bands.T)
     return Result(
         rule=name,
         gross=run.value(0.0),
         net=run.value(costs.share),
-        net_ci=interval(logs[:, :-1], lambda sample: float(np.exp(_log_mean(sample.sum(axis=0))))),
-        over_control=over(logs),
-        over_control_ci=interval(logs, over),
+        net_ci=net_ci,
+        over_control=float(values(logs)[1]),
+        over_control_ci=over_ci,
         turnover=float(run.traded.mean()),
         break_even_bps=break_even(run, float(np.exp(control.sum() + paid))),
         positions=run.positions,
