@@ -1,18 +1,24 @@
-"""DAGSTER_HOME: the instance's configuration, the limits of its pools, and runs that nobody runs any more."""
+"""DAGSTER_HOME: the instance, its configuration, the limits of its pools, and runs that nobody runs any more."""
 
 import errno
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 import psutil
 from dagster._core.storage.dagster_run import RunsFilter
 from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._daemon.controller import get_daemon_statuses
 
 from cryptobot_assets.automation.records import PROCESS_TAG
+from cryptobot_assets.home import require_whole_home
 from cryptobot_assets.pools import LIMITS
+from cryptobot_assets.settings import Settings
+from cryptobot_assets.storage.metadata import metadata_urls
 
 OURS = "# Written by cryptobot at each start, as long as this line stands: take it out to keep changes of yours."
 DAGSTER_YAML = f"""\
@@ -57,6 +63,36 @@ concurrency:
 GOING_ON = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """This deployment's Dagster instance; its pools are limited and runs of killed processes closed."""
+    os.environ.update(deployment_environment(settings))
+    with dg.DagsterInstance.get() as instance:
+        set_pool_limits(instance)
+        close_abandoned_runs(instance, local=settings.metadata_url is None)
+        yield instance
+
+
+def deployment_environment(settings: Settings) -> dict[str, str]:
+    """Variables that let any process of this deployment find the rest; starts the metadata server.
+
+    Raises:
+        HomeConflict: a restore into the home was cut short.
+    """
+    require_whole_home(settings.home)
+    urls = metadata_urls(settings)
+    dagster_home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster")
+    keep_dagster_yaml(dagster_home)
+    return {
+        "DAGSTER_HOME": str(dagster_home),
+        "CRYPTOBOT_DAGSTER_DATABASE": urls.dagster,
+        "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri or urls.mlflow,
+        "CRYPTOBOT_HOME": str(settings.home),
+        "DAGSTER_EVENT_BATCH_SIZE": "1000",
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+
+
 def keep_dagster_yaml(dagster_home: Path) -> None:
     """Write `dagster.yaml`, or write it anew, unless someone has made it theirs."""
     path = dagster_home / "dagster.yaml"
@@ -79,6 +115,17 @@ def set_pool_limits(instance: dg.DagsterInstance) -> None:
 def process_name(pid: int) -> str:
     """A living process among all that there have ever been, for the tag of its runs."""
     return f"{socket.gethostname()}:{pid}:{psutil.Process(pid).create_time():.2f}"
+
+
+def silent_daemons() -> list[str]:
+    """Parts of Dagster's daemon, of the instance in the environment, that have not been heard of for half an hour.
+
+    Dagster's own measure, under which a part that does one long thing is not taken for dead.
+    """
+    with dg.DagsterInstance.get() as instance:
+        kinds = instance.get_required_daemon_types()
+        statuses = get_daemon_statuses(instance, kinds, ignore_errors=True)
+        return sorted(kind for kind, status in statuses.items() if not status.healthy)
 
 
 def close_abandoned_runs(instance: dg.DagsterInstance, *, local: bool) -> int:

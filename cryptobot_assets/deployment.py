@@ -16,27 +16,19 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from cryptobot_assets.automation.causes import first_cause
-from cryptobot_assets.dagster_home import (
-    PROCESS_TAG,
-    close_abandoned_runs,
-    keep_dagster_yaml,
-    process_name,
-    set_pool_limits,
-)
+from cryptobot_assets.dagster_home import PROCESS_TAG, open_instance, process_name
 from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.errors import CryptobotError
-from cryptobot_assets.home import require_whole_home
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.listings import read_listings
-from cryptobot_assets.storage.metadata import metadata_faults_told, metadata_urls, release_metadata
+from cryptobot_assets.storage.metadata import metadata_faults_told, release_metadata
 from cryptobot_assets.storage.store import open_store
 from cryptobot_assets.universe import missing_partitions, open_partitions
 
@@ -161,36 +153,6 @@ def open_deployment(settings: Settings) -> Iterator[Deployment]:
             yield Deployment(settings, partitions, instance, build_definitions(settings, partitions))
     finally:
         release_metadata(settings)
-
-
-@contextmanager
-def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """This deployment's Dagster instance; its pools are limited and runs of killed processes closed."""
-    os.environ.update(deployment_environment(settings))
-    with dg.DagsterInstance.get() as instance:
-        set_pool_limits(instance)
-        close_abandoned_runs(instance, local=settings.metadata_url is None)
-        yield instance
-
-
-def deployment_environment(settings: Settings) -> dict[str, str]:
-    """Variables that let any process of this deployment find the rest; starts the metadata server.
-
-    Raises:
-        HomeConflict: a restore into the home was cut short.
-    """
-    require_whole_home(settings.home)
-    urls = metadata_urls(settings)
-    dagster_home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster")
-    keep_dagster_yaml(dagster_home)
-    return {
-        "DAGSTER_HOME": str(dagster_home),
-        "CRYPTOBOT_DAGSTER_DATABASE": urls.dagster,
-        "MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri or urls.mlflow,
-        "CRYPTOBOT_HOME": str(settings.home),
-        "DAGSTER_EVENT_BATCH_SIZE": "1000",
-        "DAGSTER_DISABLE_TELEMETRY": "1",
-    }
 
 
 def _failure(result: dg.ExecuteInProcessResult) -> RunFailed:

@@ -80,7 +80,7 @@ def open_exchange(url: str, home: str) -> Exchange:
 def open_registry(settings: Settings) -> Registry:
     """The registry the settings name; starts the home's metadata server when that is the one."""
     address = settings.mlflow_tracking_uri or metadata_urls(settings).mlflow
-    return Registry(address, artifact_root=settings.home / "mlflow")
+    return Registry(address, artifact_root=settings.artifacts_address)
 
 
 def make_resources(settings: Settings) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class ServiceSettings(BaseSettings):
         0, ge=0, le=1_000_000, description="requests a minute of one key that the service answers; 0 for any number"
     )
     service_port: int = Field(3000, ge=0, le=65_535, description="prediction service")
+    service_url: str = Field("", description="where the dashboard finds the prediction service; empty: on this machine")
     service_workers: int = Field(1, ge=1, le=64, description="processes of the prediction service")
     service_market: str = Field("ALL", description="the market whose champion the service serves")
     challenger_share: float = Field(
@@ -27,6 +28,11 @@ class ServiceSettings(BaseSettings):
     stale_hours: float = Field(
         0.0, ge=0, description="age of the newest features from which the service answers 503; 0 for any age"
     )
+
+    @property
+    def service_address(self) -> str:
+        """Where the prediction service answers: the setting, or its port on this machine."""
+        return self.service_url.rstrip("/") or f"http://127.0.0.1:{self.service_port}"
 
     @field_validator("api_keys_file")
     @classmethod

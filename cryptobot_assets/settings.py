@@ -109,6 +109,9 @@ class Settings(ServiceSettings, AutomationSettings):
         validation_alias=AliasChoices("mlflow_tracking_uri", "MLFLOW_TRACKING_URI"),
         description="MLflow registry; unset means the metadata server",
     )
+    artifacts_url: str = Field(
+        "", description="where models are kept: a directory or s3://bucket/prefix; empty means `mlflow` under the home"
+    )
     s3_endpoint: str | None = Field(
         None,
         validation_alias=AliasChoices("s3_endpoint", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
@@ -125,10 +128,15 @@ class Settings(ServiceSettings, AutomationSettings):
     dashboard_stores: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma list of further stores the dashboard offers, each as store_url has it"
     )
+    dashboard_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma list of further names by which browsers may call the dashboard, beside localhost"
+    )
     webserver_port: int = Field(3001, ge=0, le=65_535, description="Dagster webserver")
     mlflow_port: int = Field(5000, ge=0, le=65_535, description="MLflow server")
     metrics_port: int = Field(9120, ge=0, le=65_535, description="exporter of pipeline and model metrics")
     metrics_seconds: float = Field(30.0, ge=1, le=3_600, description="seconds between two readings of its sources")
+    commit: str = Field("", description="commit that the code was built of, for lineage; unset: git is asked")
+    code_port: int = Field(4000, ge=0, le=65_535, description="Dagster's code server, where it is one of its own")
     trials: int = Field(20, ge=1, description="tuning trials per model")
     folds: int = Field(3, ge=1, description="walk-forward folds per trial")
     seed: int = Field(7, ge=0, description="seed of tuning and bootstraps")
@@ -199,7 +207,7 @@ class Settings(ServiceSettings, AutomationSettings):
             )
         return chosen
 
-    @field_validator("algorithms", "dashboard_stores", mode="before")
+    @field_validator("algorithms", "dashboard_stores", "dashboard_hosts", mode="before")
     @classmethod
     def _split_list(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -244,6 +252,11 @@ class Settings(ServiceSettings, AutomationSettings):
     def archive_index_address(self) -> str | None:
         """Where the archives' directory is, None where there is none."""
         return None if self.archive_index_url == NO_ARCHIVE else self.archive_index_url
+
+    @property
+    def artifacts_address(self) -> str:
+        """Where models are kept: the setting, or `mlflow` under the home."""
+        return self.artifacts_url or str(self.home / "mlflow")
 
     @property
     def backup_address(self) -> str:

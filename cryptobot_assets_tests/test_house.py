@@ -17,8 +17,18 @@ PACKAGE = "cryptobot_assets"
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
-    {"ahead", "errors", "interrupts", "linux", "progress"},
-    {"automation_settings", "service_settings", "settings", "domain", "home", "process_guard", "processes", "profile"},
+    {"ahead", "errors", "health_check", "interrupts", "linux", "progress"},
+    {
+        "automation_settings",
+        "secret_files",
+        "service_settings",
+        "settings",
+        "domain",
+        "home",
+        "process_guard",
+        "processes",
+        "profile",
+    },
     {"models", "storage", "alerts"},
     {
         "audit",
@@ -124,7 +134,7 @@ HEAVY = {
 """Libraries that take a second or 100 MB to import."""
 
 ENVIRONMENT = {
-    "deployment.py": "tells child processes where the rest of the deployment is",
+    "dagster_home.py": "tells child processes where the rest of the deployment is",
     "storage/embedded_postgres.py": "hands its own environment to the server it starts",
     "storage/mlflow_client.py": "switches of MLflow's own, which it reads as it is imported",
     "models/xgboost_trees.py": "a switch of OpenMP's own, which it reads as it is loaded",

@@ -95,7 +95,7 @@ def retrain(
         training_set=rows,
         differing=int((again.view("int64") != registered.view("int64")).sum()),
         largest=float(np.abs(again - registered).max()),
-        commits=(tags.get("git_commit", "unknown"), git_commit()),
+        commits=(tags.get("git_commit", "unknown"), git_commit(settings)),
     )
 
 

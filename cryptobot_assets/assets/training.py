@@ -101,7 +101,7 @@ def _model_asset(name: str, partitions: Partitions, sets: TrainingSets) -> dg.As
 
 def _tags(context: dg.AssetExecutionContext, settings: Settings) -> dict[str, str]:
     return {
-        "git_commit": git_commit(),
+        "git_commit": git_commit(settings),
         "dagster_run_id": context.run.run_id,
         "asset_key": context.asset_key.to_user_string(),
         "partition": str(context.partition_key),

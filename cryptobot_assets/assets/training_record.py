@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import datetime
@@ -99,9 +100,12 @@ def asked(run_tags: Mapping[str, str]) -> dict[str, str]:
     return {ASKED_BY: by} | ({ASKED_BECAUSE: run_tags[REASON_TAG]} if REASON_TAG in run_tags else {})
 
 
-def git_commit() -> str:
-    """Commit of the running code, `unknown` outside a checkout."""
+def git_commit(settings: Settings) -> str:
+    """Commit of the running code: what an image was built of, else what git says, `unknown` outside a checkout."""
+    git = shutil.which("git")
+    if settings.commit or git is None:
+        return settings.commit or "unknown"
     answer = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        [git, "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
     )
     return answer.stdout.strip() if answer.returncode == 0 else "unknown"

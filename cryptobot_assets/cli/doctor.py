@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from cryptobot_assets.alerts.channels import open_channels
 from cryptobot_assets.cli.console import say
 from cryptobot_assets.cli.market import archive_beside, exchange_of, explore
-from cryptobot_assets.deployment import deployment_environment
+from cryptobot_assets.dagster_home import deployment_environment
 from cryptobot_assets.errors import CryptobotError, StoreError
 from cryptobot_assets.home import require_writable_home
 from cryptobot_assets.processes import Supervisor

@@ -32,7 +32,7 @@ def run_open(settings: Settings, market: str, reason: str) -> None:
         settings,
         market,
         by=who(),
-        commit=git_commit(),
+        commit=git_commit(settings),
         reason=reason,
         now=datetime.now(UTC),
     )

@@ -36,7 +36,7 @@ def run_lineage(settings: Settings, prediction_id: str, currency: str | None, *,
         UsageError: no prediction has this id.
     """
     from cryptobot_assets.cli.console import say
-    from cryptobot_assets.deployment import open_instance
+    from cryptobot_assets.dagster_home import open_instance
     from cryptobot_assets.errors import UsageError
     from cryptobot_assets.lineage import trace
     from cryptobot_assets.resources import open_registry

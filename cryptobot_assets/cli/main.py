@@ -20,9 +20,11 @@ from cryptobot_assets.cli.keeping_commands import backup, copy, restore
 from cryptobot_assets.cli.key import key
 from cryptobot_assets.cli.lineage import lineage
 from cryptobot_assets.cli.paper_commands import paper
+from cryptobot_assets.cli.run_command import alive, run
 from cryptobot_assets.domain.intervals import parse_day
 from cryptobot_assets.errors import CryptobotError, UsageError
 from cryptobot_assets.interrupts import keep_interrupts
+from cryptobot_assets.secret_files import secrets_in_files
 from cryptobot_assets.settings import EVERY, Settings, parse_currencies
 
 PATH = click.Path(path_type=Path)
@@ -38,7 +40,7 @@ def cryptobot(debug: bool) -> None:
     """
 
 
-for command in (backup, copy, exchange, key, lineage, paper, restore):
+for command in (alive, backup, copy, exchange, key, lineage, paper, restore, run):
     cryptobot.add_command(command)
 
 
@@ -257,6 +259,7 @@ def main() -> None:
     if not debug and not sys.warnoptions:
         warnings.simplefilter("ignore")  # of libraries; they would bury the one line that matters
     try:
+        os.environ.update(secrets_in_files(os.environ))
         cryptobot.main(args=[arg for arg in sys.argv[1:] if arg != "--debug"], standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 
 from cryptobot_assets.cli.console import say
-from cryptobot_assets.deployment import deployment_environment
+from cryptobot_assets.dagster_home import deployment_environment
 from cryptobot_assets.home import require_writable_home
 from cryptobot_assets.monitoring.exposition import exposing, exposition
 from cryptobot_assets.monitoring.families import Figure

@@ -6,7 +6,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES, RunsFilter
 
 from cryptobot_assets.cli.backup import require_names, watch
 from cryptobot_assets.cli.console import say
-from cryptobot_assets.deployment import open_instance
+from cryptobot_assets.dagster_home import open_instance
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.home import HomeLock
 from cryptobot_assets.settings import Settings

@@ -8,15 +8,14 @@ from pathlib import Path
 
 from cryptobot_assets.cli.console import say
 from cryptobot_assets.cli.market import archive_beside, exchange_of
+from cryptobot_assets.cli.mlflow_server import mlflow_command
+from cryptobot_assets.dagster_home import open_instance
 from cryptobot_assets.dashboard.command import HEALTH, dashboard_command
-from cryptobot_assets.deployment import open_instance
 from cryptobot_assets.home import require_writable_home
 from cryptobot_assets.processes import Supervisor, free_port, require_free_port
 from cryptobot_assets.serving.command import service_command
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.metadata import release_metadata
-
-MLFLOW_WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def run_up(settings: Settings) -> None:
@@ -70,14 +69,9 @@ def _start_services(
         environment,
     )
     start("Dagster daemon", [*_python("dagster._daemon"), "run", *module], None, "schedules and backfills", environment)
+    argv, extra = mlflow_command(settings, environment["MLFLOW_TRACKING_URI"], ports["mlflow"])
     mlflow = f"http://127.0.0.1:{ports['mlflow']}"
-    start(
-        "MLflow",
-        mlflow_command(settings, environment, ports["mlflow"]),
-        f"{mlflow}/health",
-        mlflow,
-        environment | MLFLOW_WITHOUT_JOBS,
-    )
+    start("MLflow", argv, f"{mlflow}/health", mlflow, environment | extra)
     argv, extra = service_command(settings, ports["service"])
     service = f"http://127.0.0.1:{ports['service']}"
     start("Prediction service", argv, f"{service}/livez", service, environment | extra)
@@ -91,16 +85,6 @@ def _start_services(
 def runs_by_itself(settings: Settings) -> str:
     """Setting of the automation: what was said, and that it runs when nothing was."""
     return str(settings.automation or "automation" not in settings.model_fields_set).lower()
-
-
-def mlflow_command(settings: Settings, environment: dict[str, str], port: int) -> list[str]:
-    """Arguments of an MLflow server over the deployment's registry."""
-    return [
-        *_python("mlflow"), "server",
-        "--backend-store-uri", environment["MLFLOW_TRACKING_URI"],
-        "--artifacts-destination", str(settings.home / "mlflow"),
-        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
 
 
 def _python(module: str) -> list[str]:

@@ -13,7 +13,6 @@ HEALTH = "/_stcore/health"
 HERE = "127.0.0.1"
 
 OPTIONS = {
-    "server.address": HERE,
     "server.headless": "true",
     "server.fileWatcherType": "none",
     "runner.magicEnabled": "false",
@@ -23,18 +22,20 @@ OPTIONS = {
     "client.showErrorLinks": "false",
     "logger.hideWelcomeMessage": "true",
 }
-"""Streamlit's own settings: this machine only, nothing told to anyone, no file watched."""
+"""Streamlit's own settings: nothing told to anyone, no file watched."""
 
 HOSTS = (HERE, "localhost")
 """Names a browser may call it by: no other page can rebind its own name to this machine."""
 
 
-def dashboard_command(settings: Settings, port: int) -> tuple[list[str], dict[str, str]]:
+def dashboard_command(settings: Settings, port: int, *, host: str = HERE) -> tuple[list[str], dict[str, str]]:
     """Arguments, and the variables to add to the environment, of the dashboard's process.
 
-    It ends on SIGTERM. What else the deployment sets (`MLFLOW_TRACKING_URI`, `AWS_*`) is inherited as it is.
+    It listens on this machine alone unless `host` says otherwise, and ends on SIGTERM. What else the
+    deployment sets (`MLFLOW_TRACKING_URI`, `AWS_*`) is inherited as it is.
     """
     options = [f"--{name}={value}" for name, value in OPTIONS.items()]
-    options += [f"--server.allowedHosts={host}" for host in HOSTS]
-    argv = [sys.executable, "-m", SERVER, "run", str(SCRIPT), f"--server.port={port}", *options]
+    options += [f"--server.allowedHosts={name}" for name in (*HOSTS, *settings.dashboard_hosts)]
+    place = [f"--server.address={host}", f"--server.port={port}"]
+    argv = [sys.executable, "-m", SERVER, "run", str(SCRIPT), *place, *options]
     return argv, {"CRYPTOBOT_HOME": str(settings.home)}

@@ -55,4 +55,4 @@ def open_models(settings: Settings) -> Registry:
     from cryptobot_assets.storage.metadata import metadata_urls
 
     address = settings.mlflow_tracking_uri or metadata_urls(settings).mlflow
-    return Registry(address, artifact_root=settings.home / "mlflow")
+    return Registry(address, artifact_root=settings.artifacts_address)

@@ -32,8 +32,8 @@ class ServiceState:
 
 
 def look_at_service(settings: Settings, *, patience_seconds: float = PATIENCE_SECONDS) -> ServiceState:
-    """Ask `/readyz` and `/models` of the service on this machine; never raises for what it does or says."""
-    url = f"http://127.0.0.1:{settings.service_port}"
+    """Ask `/readyz` and `/models` of the service the settings name; never raises for what it does or says."""
+    url = settings.service_address
     headers = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
     with requests.Session() as session:
         session.trust_env = False

@@ -59,12 +59,13 @@ class Registry:
     Args:
         tracking_uri: `sqlite:///file`, `postgresql://...` (through psycopg2) or `http://...`.
         artifact_root: folder or address (`s3://...`) below which experiments created from here
-            keep their files; unset leaves it to the server behind `http://...`.
+            keep their files, for a registry kept in a database; a server behind `http://...`
+            keeps them where it says, and everybody who may ask it has them.
     """
 
     def __init__(self, tracking_uri: str, artifact_root: str | Path | None = None) -> None:
         self.tracking_uri = mlflow_client.parse_uri(tracking_uri)
-        self.artifact_root = artifact_root
+        self.artifact_root = None if mlflow_client.is_server(self.tracking_uri) else artifact_root
         self._experiments: dict[str, str] = {}
 
     @functools.cached_property
@@ -304,10 +305,10 @@ class Registry:
         root = self.artifact_root
         if root is None and not mlflow_client.is_server(self.tracking_uri):
             raise RegistryError("a registry kept in a database needs an artifact_root to keep models in")
-        if isinstance(root, Path):
-            root = root.absolute().as_uri()
+        if root is not None and "://" not in str(root):
+            root = Path(root).absolute().as_uri()
         try:
-            return self.client.create_experiment(name, root and f"{root.rstrip('/')}/{name}")
+            return self.client.create_experiment(name, root and f"{str(root).rstrip('/')}/{name}")
         except mlflow_client.library().MlflowException as error:
             if error.error_code != mlflow_client.TAKEN:
                 raise

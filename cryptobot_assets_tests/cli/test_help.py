@@ -12,6 +12,8 @@ OPTIONS = {
         "--algorithms", "--seed", "--home",
     ),
     "up": (),
+    "run": ("{code|webserver|daemon|mlflow|predictions|dashboard}", "--host", "--port", "--workspace"),
+    "alive": (),
     "dashboard": (),
     "metrics": ("--once",),
     "exchange": ("--port", "--replay", "--simulate", "--currencies", "--days", "--regime", "--faults"),

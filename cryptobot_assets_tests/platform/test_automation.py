@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 from aiohttp import web
 
-from cryptobot_assets.deployment import open_instance
+from cryptobot_assets.dagster_home import open_instance
 from cryptobot_assets.exchange.market import Market, to_ms
 from cryptobot_assets.exchange.server import make_app, start
 from cryptobot_assets.exchange.simulation import simulate

@@ -1,0 +1,105 @@
+"""What of `deploy/` can be held to the code without starting anything."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cryptobot_assets.cli.run import SERVICES
+from cryptobot_assets.cli.run_command import SERVICES as OFFERED
+from cryptobot_assets.dagster_home import DAGSTER_YAML
+from cryptobot_assets.secret_files import SECRETS
+from cryptobot_assets.settings import Settings
+from cryptobot_assets_tests.deploy.compose_file import DEPLOY, ROOT, read_compose
+
+FOREIGN = {"edge", "postgres", "objects"}
+TOOLS = ("AWS_", "MLFLOW_", "POSTGRES_", "DAGSTER_")
+OF_FILES = {"CRYPTOBOT_BUCKET", "CRYPTOBOT_CODE_HOST"}
+"""Variables that Dagster's configuration files read, and no code of ours."""
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    return read_compose({})
+
+
+def locked(name: str) -> dict[str, str]:
+    """Of a lock, each release with its hashes."""
+    return dict(re.findall(r"^(\S+==\S+)(.*?)(?=^\S|\Z)", (ROOT / name).read_text(), re.M | re.S))
+
+
+def test_the_image_installs_part_of_what_the_tests_ran_with() -> None:
+    image, whole = locked("deploy/runtime.lock"), locked("requirements.lock")
+    assert image.items() < whole.items(), "run make lock"
+
+
+def test_dagster_is_configured_as_in_a_home() -> None:
+    given = yaml.safe_load((DEPLOY / "dagster" / "dagster.yaml").read_text())
+    assert given.pop("compute_logs")["class"] == "S3ComputeLogManager"
+    assert given == yaml.safe_load(DAGSTER_YAML)
+
+
+def test_every_service_of_ours_is_there(compose: dict[str, Any]) -> None:
+    assert tuple(SERVICES) == OFFERED
+    assert compose["services"].keys() == FOREIGN | SERVICES.keys()
+    elsewhere = json.loads((DEPLOY / "services.json").read_text())
+    for name in SERVICES:
+        assert compose["services"][name]["command"] == elsewhere[name]["command"]
+        assert compose["services"][name]["healthcheck"]["test"] == ["CMD", *elsewhere[name]["health"]]
+
+
+def test_only_the_edge_is_published_and_on_this_machine_unless_told_otherwise(compose: dict[str, Any]) -> None:
+    published = {name: one["ports"] for name, one in compose["services"].items() if "ports" in one}
+    assert published == {"edge": ["127.0.0.1:443:8443"]}
+    networks = {name: set(one["networks"]) for name, one in compose["services"].items()}
+    open_ones = {name for name, network in compose["networks"].items() if not network.get("internal")}
+    assert {name for name, ones in networks.items() if ones & open_ones} == {"edge", "code"}
+    assert "data" not in networks["edge"]
+
+
+def test_every_container_is_held_tight(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert service["read_only"] and service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert {"cpus", "memory", "pids"} <= service["deploy"]["resources"]["limits"].keys(), name
+        assert service["healthcheck"]["test"][0] == "CMD", name
+        assert not service.get("privileged") and "docker.sock" not in str(service), name
+
+
+def test_secrets_are_files_and_never_defaults(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        for key, value in service.get("environment", {}).items():
+            assert key not in SECRETS or key == "CRYPTOBOT_STORE_URL", (name, key)
+            if key.endswith("_FILE"):
+                assert value.removeprefix("/run/secrets/") in service["secrets"], (name, key)
+        assert set(service.get("secrets", ())) <= compose["secrets"].keys(), name
+
+
+def test_every_variable_is_one_that_somebody_reads(compose: dict[str, Any]) -> None:
+    known = {f"CRYPTOBOT_{name.upper()}" for name in Settings.model_fields} | OF_FILES
+    for name in SERVICES:
+        given = {key.removesuffix("_FILE") for key in compose["services"][name]["environment"]}
+        assert {key for key in given if not key.startswith(TOOLS)} <= known, name
+
+
+def test_secrets_are_drawn_once_and_are_their_owners_alone(tmp_path: Path) -> None:
+    def make() -> dict[str, str]:
+        owner = str(tmp_path.stat().st_uid)
+        subprocess.run([DEPLOY / "make-secrets", tmp_path / "secrets", owner], check=True, capture_output=True)
+        return {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+
+    first = make()
+    assert first.keys() == {*read_compose({})["secrets"], "people_password", "grafana_admin_password"}
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in (tmp_path / "secrets").iterdir())
+    assert make() == first
+    (tmp_path / "secrets" / "api_key").unlink()
+    again = make()
+    assert {name for name in first if first[name] != again[name]} == {"api_key"}
+    assert len(first["api_key"]) == 43 and first["api_key"] not in first["metadata_url"]
