@@ -1,0 +1,96 @@
+"""Debian's Prometheus over a few targets, for the length of a block."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cryptobot_assets_tests.serving.platform import free_port
+
+START_SECONDS = 60
+SCRAPE_SECONDS = 1
+PATIENCE_SECONDS = 20
+
+
+def require_program(name: str) -> str:
+    """A program of Debian's package prometheus; where everything is required its absence is a failure."""
+    path = shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if path is None:
+        reason = f"no {name} on the PATH: install Debian's package prometheus, or run `make test`, which does"
+        if os.environ.get("CI") or os.environ.get("CRYPTOBOT_REQUIRE_ALL") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A running Prometheus."""
+
+    client: httpx.Client
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The series an expression gives now; fails with Prometheus' own words where it is none."""
+        reply = self.client.get("/api/v1/query", params={"query": expression})
+        assert reply.status_code == 200, f"{expression}: {reply.json().get('error')}"
+        return reply.json()["data"]["result"]
+
+    def query_until_there(self, expression: str) -> list[dict[str, Any]]:
+        """The same, asked again for a while where it is nothing: a target that was too slow is read anew."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (found := self.query(expression)) and time.monotonic() < deadline:
+            time.sleep(SCRAPE_SECONDS)
+        return found
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Every rule it has loaded."""
+        groups = self.client.get("/api/v1/rules").json()["data"]["groups"]
+        return [rule for group in groups for rule in group["rules"]]
+
+
+@contextmanager
+def running_prometheus(folder: Path, jobs: Mapping[str, int], rules: Path) -> Iterator[Prometheus]:
+    """Scrape ports of this machine by name of the job; begins when each was read twice."""
+    port, program = free_port(), require_program("prometheus")
+    scrapes = [{"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{at}"]}]} for job, at in jobs.items()]
+    every = f"{SCRAPE_SECONDS}s"
+    told = {"global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": "1s"}}
+    config = folder / "prometheus.yml"  # JSON is YAML
+    config.write_text(json.dumps({**told, "rule_files": [f"{rules}/*.yml"], "scrape_configs": scrapes}))
+    argv = [program, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
+    with (folder / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen([*argv, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
+            prometheus = Prometheus(client)
+            wait_for_scrapes(prometheus, len(jobs), folder / "prometheus.log")
+            yield prometheus
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_for_scrapes(prometheus: Prometheus, jobs: int, log: Path) -> None:
+    """Return when every job was read twice, which a rate takes."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            read = prometheus.query("sum_over_time(up[1m]) >= 2")
+            if len(read) == jobs:
+                return
+        except (httpx.TransportError, AssertionError):
+            read = []
+        assert time.monotonic() < deadline, f"{read}\n{log.read_text()[-2000:]}"
+        time.sleep(0.1)
