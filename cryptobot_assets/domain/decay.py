@@ -23,7 +23,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import ks_2samp
 
 from cryptobot_assets.domain.drift import stability_index
 
@@ -107,7 +106,7 @@ def feature_change(
         _mean_index(np.vstack([*stretches[:n], *stretches[n + 1 :]]), rows) for n, rows in enumerate(stretches)
     )
     shifts = [
-        Shift(name, stability_index(whole[:, n], newest[:, n]), float(ks_2samp(whole[:, n], newest[:, n]).statistic))
+        Shift(name, stability_index(whole[:, n], newest[:, n]), _distance(whole[:, n], newest[:, n]))
         for n, name in enumerate(features)
     ]
     index = float(np.mean([one.index for one in shifts]))
@@ -156,6 +155,13 @@ def _page_hinkley(values: np.ndarray) -> int | None:
         if detector.drift_detected:
             return place
     return None
+
+
+def _distance(reference: np.ndarray, values: np.ndarray) -> float:
+    """Kolmogorov-Smirnov's: by how much the shares of values up to any one differ at most."""
+    places = np.concatenate([reference, values])
+    shares = [np.searchsorted(np.sort(one), places, side="right") / len(one) for one in (reference, values)]
+    return float(np.abs(shares[0] - shares[1]).max())
 
 
 def _mean_index(reference: np.ndarray, rows: np.ndarray) -> float:
