@@ -54,7 +54,7 @@ def read_worths(
         if len(target):
             groups = feature_groups(scorer.features)
             made[one.algorithm] = group_worths(
-                scorer.predict, samples.X, target, samples.time, groups, seed=settings.seed
+                scorer.predict, samples.X, target, samples.time, groups, seed=settings.seed, draws=settings.draws
             )
     return made
 

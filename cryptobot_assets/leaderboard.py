@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.bootstrap import DRAWS
 from cryptobot_assets.domain.evaluation import Evaluation, evaluate
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.labels import HORIZON
@@ -67,6 +66,11 @@ def read_closes(
     return at_whole_hours(rows, interval)
 
 
+def draws_of(settings: Settings, draws: int | None) -> int:
+    """What was asked for, as the settings say where nothing was."""
+    return settings.draws if draws is None else draws
+
+
 def evaluate_market(
     store: Store,
     settings: Settings,
@@ -74,7 +78,7 @@ def evaluate_market(
     *,
     start: datetime | None = None,
     end: datetime | None = None,
-    draws: int = DRAWS,
+    draws: int | None = None,
 ) -> list[Evaluation]:
     """Every algorithm of a market over its out-of-sample rows in [start, end), best net pool value first."""
     predictions = read_predictions(store, market, start=start, end=open_end(settings, end))
@@ -82,9 +86,13 @@ def evaluate_market(
 
 
 def evaluate_predictions(
-    store: Store, settings: Settings, predictions: Mapping[str, pl.DataFrame], *, draws: int = DRAWS
+    store: Store, settings: Settings, predictions: Mapping[str, pl.DataFrame], *, draws: int | None = None
 ) -> list[Evaluation]:
-    """The same of prediction rows that were read already."""
+    """The same of prediction rows that were read already.
+
+    Args:
+        draws: of each interval; as the settings say where it is not given, and 0 for none.
+    """
     if not predictions:
         return []
     listings = read_listings(store)
@@ -92,7 +100,14 @@ def evaluate_predictions(
     closes = lives_apart(read_closes(store, settings.interval, parts, until=settings.holdout_start), listings)
     apart = (lives_apart(part, listings) for part in predictions.values())
     made = [
-        evaluate(part, closes, interval=settings.interval, costs=costs_of(settings), seed=settings.seed, draws=draws)
+        evaluate(
+            part,
+            closes,
+            interval=settings.interval,
+            costs=costs_of(settings),
+            seed=settings.seed,
+            draws=draws_of(settings, draws),
+        )
         for part in apart
     ]
     return sorted((one for one in made if one), key=lambda one: -(one.pool.net if one.pool else 0.0))
@@ -123,7 +138,7 @@ def read_evidence(
     *,
     start: datetime | None = None,
     end: datetime | None = None,
-    draws: int = DRAWS,
+    draws: int | None = None,
 ) -> Evidence:
     """Read and evaluate the out-of-sample rows of a market with time in [start, end)."""
     predictions = read_predictions(store, market, start=start, end=open_end(settings, end))
@@ -155,7 +170,7 @@ class Tapes:
 
 
 def evaluate_rules(
-    tapes: Tapes, settings: Settings, evaluations: Sequence[Evaluation], *, draws: int = DRAWS
+    tapes: Tapes, settings: Settings, evaluations: Sequence[Evaluation], *, draws: int | None = None
 ) -> dict[str, tuple[Result, ...]]:
     """What each algorithm's predictions make under every allocation rule, by algorithm."""
     return {
@@ -166,7 +181,7 @@ def evaluate_rules(
             capital=settings.pool_capital,
             capacity=settings.pool_capacity,
             seed=settings.seed,
-            draws=draws,
+            draws=draws_of(settings, draws),
         )
         for one in evaluations
         if one.hours
@@ -174,11 +189,13 @@ def evaluate_rules(
 
 
 def evaluate_risks(
-    tapes: Tapes, settings: Settings, evaluations: Sequence[Evaluation], *, draws: int = DRAWS
+    tapes: Tapes, settings: Settings, evaluations: Sequence[Evaluation], *, draws: int | None = None
 ) -> dict[str, BeyondRisk]:
     """What is left of each algorithm's IC beyond low volatility and low beta; those too few to tell are absent."""
     found = {
-        one.algorithm: beyond_risk(one.hours, tapes.of(one.hours).before, seed=settings.seed, draws=draws)
+        one.algorithm: beyond_risk(
+            one.hours, tapes.of(one.hours).before, seed=settings.seed, draws=draws_of(settings, draws)
+        )
         for one in evaluations
         if one.hours
     }

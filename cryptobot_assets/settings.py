@@ -140,6 +140,8 @@ class Settings(ServiceSettings, AutomationSettings):
     trials: int = Field(20, ge=1, description="tuning trials per model")
     folds: int = Field(3, ge=1, description="walk-forward folds per trial")
     seed: int = Field(7, ge=0, description="seed of tuning and bootstraps")
+    draws: int = Field(1_000, ge=20, description="bootstrap draws behind each interval; fewer are sooner and rougher")
+    pictures: int = Field(4, ge=0, description="most currencies of a run whose klines or indicators are drawn")
     algorithms: Annotated[tuple[str, ...], NoDecode] = Field((), description="comma list; empty means the default ones")
     warm_start: bool = Field(True, description="whether tuning begins with an earlier version's values")
     train_stride_minutes: int = Field(30, ge=1, description="spacing of training rows per currency at 1m")

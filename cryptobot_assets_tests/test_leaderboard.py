@@ -57,6 +57,12 @@ def test_every_algorithm_of_the_market_is_evaluated_best_first(store: Lake, sett
     assert costs_of(settings).share == 0.002
 
 
+def test_intervals_are_drawn_as_often_as_the_settings_say(store: Lake, settings: Settings):
+    fewer = settings.model_copy(update={"draws": 20})
+    drawn = [evaluate_market(store, fewer, "ALL", draws=draws)[0].pool.net_ci for draws in (None, 20, 40)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
 def test_a_range_of_days_counts_its_own_rows_and_reads_the_closes_after_it(store: Lake, settings: Settings):
     start, end = hours_after(48), hours_after(96)
     found = evaluate_market(store, settings, "ALL", start=start, end=end, draws=0)

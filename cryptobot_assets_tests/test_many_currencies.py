@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 
 from cryptobot_assets import partitions as layout
-from cryptobot_assets.assets import partition_report
 from cryptobot_assets.cli.backfill import expected_rows, look_at_listings
 from cryptobot_assets.cli.ranges import missing_ranges, whole_ranges
 from cryptobot_assets.definitions import build_definitions
@@ -52,7 +51,6 @@ def make_market() -> Market:
 def open_home(make_exchange: MakeExchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """Open a home over that market, its records in memory, in groups of 20."""
     monkeypatch.setitem(layout.GROUP_SIZES, "month", 20)
-    monkeypatch.setattr(partition_report, "MOST_PICTURES", 0)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     url = make_exchange(make_market())
     with dg.DagsterInstance.ephemeral() as instance:
@@ -60,7 +58,7 @@ def open_home(make_exchange: MakeExchange, tmp_path: Path, monkeypatch: pytest.M
         def open_one(currencies: str) -> Deployment:
             settings = Settings.load(
                 home=tmp_path, exchange_url=url, currencies=currencies, interval="1h", start_day=FIRST,
-                trials=1, folds=1, algorithms="ridge",
+                trials=1, folds=1, algorithms="ridge", pictures=0, second_look_rows=500,
             )  # fmt: skip
             partitions = open_partitions(settings)
             return Deployment(settings, partitions, instance, build_definitions(settings, partitions))

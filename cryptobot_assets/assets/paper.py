@@ -62,7 +62,7 @@ def paper_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         bot = PaperBot(store, registry, settings)
         booked = bot.book(progress)
         balances = store.read(PAPER_BALANCES, market=settings.service_market)
-        figures = figures_of(balances, costs_of(settings), seed=settings.seed)
+        figures = figures_of(balances, costs_of(settings), seed=settings.seed, draws=settings.draws)
         replayed = bot.replay(max(figures.end - REPLAYED, figures.start)) if figures else None
         return dg.MaterializeResult(
             metadata=_told(booked, figures),

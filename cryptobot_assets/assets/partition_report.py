@@ -14,9 +14,6 @@ from cryptobot_assets.assets.partition_metadata import add_partition_metadata
 from cryptobot_assets.assets.pictures import thinned
 from cryptobot_assets.partitions import Partitions
 
-MOST_PICTURES = 4
-"""A picture takes as long to draw as 100,000 klines to store."""
-
 KEY_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m-01"}
 ROWS = "rows"
 ROW_COUNT = "dagster/row_count"
@@ -31,6 +28,8 @@ class PartitionReport:
         self._format = KEY_FORMATS[partitions.span_name]
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in counts}
         self._shown: dict[str, tuple[pl.DataFrame, int, Paint]] = {}
+        # A picture takes as long to draw as 100,000 klines to store.
+        self._most_shown = partitions.settings.pictures
 
     def count(self, name: str, currency: str, times: pl.Series) -> None:
         """Count one of `name` at each of these times."""
@@ -39,7 +38,7 @@ class PartitionReport:
 
     def show(self, currency: str, rows: pl.DataFrame, paint: Paint) -> None:
         """Picture these rows, unless there are none, instead of those of the currency's earlier blocks."""
-        if rows.height and (currency in self._shown or len(self._shown) < MOST_PICTURES):
+        if rows.height and (currency in self._shown or len(self._shown) < self._most_shown):
             self._shown[currency] = thinned(rows), rows.height, paint
 
     def attach(self, context: dg.AssetExecutionContext) -> None:

@@ -64,7 +64,7 @@ def run_backtest(settings: Settings, first: date | None, last: date | None, *, a
     bot = PaperBot(open_store(settings), open_registry(settings), settings)
     replay = bot.replay(day_start(first) if first else None, day_start(last) + DAY if last else None)
     balances = replay.ledger["paper_balances"]
-    figures = figures_of(balances, costs_of(settings), seed=settings.seed)
+    figures = figures_of(balances, costs_of(settings), seed=settings.seed, draws=settings.draws)
     if as_json:
         told = {"market": settings.service_market, "compared_hours": replay.compared, **_costs(settings)}
         told |= {"equal": replay.difference is None if replay.compared else None}

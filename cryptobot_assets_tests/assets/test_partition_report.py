@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from cryptobot_assets.assets.links import mlflow_address
-from cryptobot_assets.assets.partition_report import MOST_PICTURES, ROWS, PartitionReport
+from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.assets.pictures import MOST_POINTS
 from cryptobot_assets.domain.gaps import find_gaps, missing_times
 from cryptobot_assets.partitions import Partitions
@@ -78,12 +78,13 @@ def test_a_picture_is_of_all_rows_and_holds_few(tmp_path: Path) -> None:
 
 
 def test_pictures_are_of_a_few_currencies(tmp_path: Path) -> None:
-    partitions = make_partitions(tmp_path, currencies=MOST_PICTURES + 1)
+    partitions = make_partitions(tmp_path, currencies=5)
+    assert partitions.settings.pictures == 4
     told = run(partitions, "C000USDT|2025-01-01", f"{partitions.settings.currencies[-1]}|2025-01-02", hours=48)
-    assert len(told) == 2 * (MOST_PICTURES + 1)
+    assert len(told) == 2 * 5
     assert all(figures["dagster/row_count"] == 24 for figures in told.values())
     pictured = sorted(key for key, figures in told.items() if "picture" in figures)
-    assert pictured == [f"{name}|2025-01-02" for name in partitions.settings.currencies[:MOST_PICTURES]]
+    assert pictured == [f"{name}|2025-01-02" for name in partitions.settings.currencies[:4]]
 
 
 def test_missing_times_are_those_the_gaps_span() -> None:

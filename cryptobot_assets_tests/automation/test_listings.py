@@ -13,7 +13,6 @@ import pytest
 
 from cryptobot_assets import partitions as layout
 from cryptobot_assets import universe
-from cryptobot_assets.assets import partition_report
 from cryptobot_assets.automation import listings
 from cryptobot_assets.automation.records import RANGE_END, RANGE_START
 from cryptobot_assets.definitions import build_definitions
@@ -107,7 +106,6 @@ def world(make_exchange: MakeExchange, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(universe, "ROOM", 3)
     monkeypatch.setattr(listings, "LOOK_EVERY", timedelta(0))
     monkeypatch.setitem(LIVES, "NEWUSDT", [(LISTED, 24 * DAYS)])
-    monkeypatch.setattr(partition_report, "MOST_PICTURES", 0)
     records = tmp_path / "dagster"
     records.mkdir()
     with dg.DagsterInstance.local_temp(str(records)) as instance:
@@ -117,7 +115,7 @@ def world(make_exchange: MakeExchange, tmp_path: Path, monkeypatch: pytest.Monke
         opened.load(
             Settings.load(
                 home=tmp_path, exchange_url=url, currencies="all", interval="1h", partition="day",
-                start_day=hour(0).date(), catch_up_days=2,
+                start_day=hour(0).date(), catch_up_days=2, pictures=0,
             )
         )  # fmt: skip
         opened.look("indicators_sensor")

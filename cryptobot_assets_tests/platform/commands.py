@@ -21,6 +21,14 @@ from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, PREDICTIONS
 
 TABLES = (KLINES, INDICATORS, PREDICTIONS, GAPS)
 SETTINGS = ("CRYPTOBOT_", "MLFLOW_", "DAGSTER_")
+HASTY = {
+    "CRYPTOBOT_PICTURES": "0",
+    "CRYPTOBOT_DRAWS": "50",
+    "CRYPTOBOT_SECOND_LOOK_ROWS": "1000",
+    "CRYPTOBOT_MAX_TUNING_ROWS": "2000",
+    "CRYPTOBOT_MAX_TRAINING_ROWS": "4000",
+}
+"""All that a command does, of less."""
 
 
 @dataclass
@@ -54,7 +62,7 @@ def start(home: Path, *arguments: object, **settings: str) -> Command:
     with out.open("wb") as stdout, err.open("wb") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", "cryptobot_assets.cli.main", *map(str, arguments)],
-            env={**clean, "CRYPTOBOT_HOME": str(home), **settings},
+            env={**clean, "CRYPTOBOT_HOME": str(home), **HASTY, **settings},
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
