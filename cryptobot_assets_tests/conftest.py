@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import signal
@@ -18,8 +19,10 @@ from cryptobot_assets.exchange.limits import WeightLimiter
 from cryptobot_assets.exchange.market import Market
 from cryptobot_assets.exchange.server import make_app, start
 from cryptobot_assets.storage import weight_file
+from cryptobot_assets.storage.registry import Registry
 
 MakeExchange = Callable[..., str]
+MakeDatabase = Callable[[Path], str]
 CHROMIUM_FLAGS = (
     "--no-sandbox",
     "--disable-quic",
@@ -60,6 +63,32 @@ def recorded_klines() -> Path:
     if not (folder / "fixtures").is_dir():
         pytest.skip(f"no recorded klines at {folder}: set CRYPTOBOT_RECORDED_KLINES")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run that all its workers see; lock what you make there."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(shared: Path) -> MakeDatabase:
+    """Make an MLflow database at a path; returns its address. They are copies of one: its tables take seconds."""
+    first = shared / "mlflow.db"
+    with (shared / "mlflow.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not first.exists():
+            draft = shared / "mlflow.draft"
+            Registry(f"sqlite:///{draft}", shared / "none").require_answer()
+            draft.rename(first)
+
+    def make(place: Path) -> str:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(first, place)
+        return f"sqlite:///{place}"
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.samples import SampleReader
 from cryptobot_assets.storage.store import INDICATORS, KLINES, PREDICTIONS
 from cryptobot_assets_tests.assets.test_predictions import Scorer, make_version
+from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.contracts.store_contract import make_rows
 from cryptobot_assets_tests.factories import START, make_klines, make_predictions
 
@@ -35,9 +36,9 @@ FEATURES = ("close_lag_25h", "rsi_14h")
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+def registry(tmp_path_factory: pytest.TempPathFactory, mlflow_database: MakeDatabase) -> Registry:
     folder = tmp_path_factory.mktemp("registry")
-    return Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
+    return Registry(mlflow_database(folder / "mlflow.db"), folder / "artifacts")
 
 
 @pytest.fixture

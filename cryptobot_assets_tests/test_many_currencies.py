@@ -25,7 +25,7 @@ from cryptobot_assets.settings import EVERY, Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, LISTINGS, PREDICTIONS
 from cryptobot_assets.universe import open_partitions
-from cryptobot_assets_tests.conftest import MakeExchange
+from cryptobot_assets_tests.conftest import MakeDatabase, MakeExchange
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::dagster._utils.warnings.BetaWarning"),
@@ -48,10 +48,12 @@ def make_market() -> Market:
 
 
 @pytest.fixture
-def open_home(make_exchange: MakeExchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+def open_home(
+    make_exchange: MakeExchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow_database: MakeDatabase
+) -> Iterator[Open]:
     """Open a home over that market, its records in memory, in groups of 20."""
     monkeypatch.setitem(layout.GROUP_SIZES, "month", 20)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_database(tmp_path / "mlflow.db"))
     url = make_exchange(make_market())
     with dg.DagsterInstance.ephemeral() as instance:
 

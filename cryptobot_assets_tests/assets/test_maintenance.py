@@ -19,6 +19,7 @@ from cryptobot_assets.storage.backup_manifest import backup_names
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import INDICATORS, TABLES, Store
+from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.contracts.store_contract import make_rows
 
 HOURS_A_COMMIT = timedelta(hours=4)
@@ -45,8 +46,8 @@ def maintain(home: Path, store: Store, registry: Registry) -> dict[str, object]:
     return materialize("store_maintenance", home, store=store, registry=registry, progress=Silent())
 
 
-def test_the_rows_stay_and_the_figures_are_told(tmp_path: Path, store: Lake) -> None:
-    told = maintain(tmp_path, store, Registry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlflow"))
+def test_the_rows_stay_and_the_figures_are_told(tmp_path: Path, store: Lake, mlflow_database: MakeDatabase) -> None:
+    told = maintain(tmp_path, store, Registry(mlflow_database(tmp_path / "mlflow.db"), tmp_path / "mlflow"))
     assert (told["indicators/files_before"], told["indicators/files_after"]) == (12, 1)
     assert {name.split("/")[0] for name in told} == {"indicators"}
     assert_frame_equal(store.read(INDICATORS), make_rows(INDICATORS))
@@ -61,10 +62,10 @@ def test_without_the_registry_nothing_is_deleted(tmp_path: Path, store: Lake) ->
 
 
 def test_a_backup_is_made_and_told_of_and_the_oldest_go(
-    tmp_path: Path, store: Lake, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: Lake, monkeypatch: pytest.MonkeyPatch, mlflow_database: MakeDatabase
 ) -> None:
     monkeypatch.setenv("CRYPTOBOT_BACKUPS_KEPT", "2")
-    registry = Registry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlflow")
+    registry = Registry(mlflow_database(tmp_path / "mlflow.db"), tmp_path / "mlflow")
     told = [materialize("store_backup", tmp_path, store=store, registry=registry, progress=Silent()) for _ in range(3)]
     place = backup_place(Settings.load(home=tmp_path))
     assert backup_names(place) == [told[1]["backup"], told[2]["backup"]]

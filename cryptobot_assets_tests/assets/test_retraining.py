@@ -22,6 +22,7 @@ from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import CURRENCIES, STORE_VERSION, RegisteredVersion
 from cryptobot_assets.storage.store import INDICATORS, KLINES
+from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.factories import START, make_klines
 
 NAMES = ("ADAUSDT", "BTCUSDT")
@@ -59,9 +60,9 @@ def make_indicators(days: int) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+def place(tmp_path_factory: pytest.TempPathFactory, mlflow_database: MakeDatabase) -> Place:
     home = tmp_path_factory.mktemp("home")
-    place = Place(home, Registry(f"sqlite:///{home}/mlflow.db", home / "mlflow"))
+    place = Place(home, Registry(mlflow_database(home / "mlflow.db"), home / "mlflow"))
     settings = Settings.load(
         home=home, interval="1h", currencies=",".join(NAMES), start_day=START.date(), trials=2, folds=2, seed=3,
         max_training_rows=1_000, max_tuning_rows=1_000, second_look_rows=0,

@@ -31,6 +31,7 @@ from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import INDICATORS, KLINES
 from cryptobot_assets.storage.trial_history import read_trial_days
+from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.factories import START, make_klines
 
 NAMES = ("ADAUSDT", "BTCUSDT", "ETHUSDT")
@@ -60,9 +61,9 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+def registry(tmp_path_factory: pytest.TempPathFactory, mlflow_database: MakeDatabase) -> Registry:
     folder = tmp_path_factory.mktemp("registry")
-    return Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
+    return Registry(mlflow_database(folder / "mlflow.db"), folder / "artifacts")
 
 
 @pytest.fixture

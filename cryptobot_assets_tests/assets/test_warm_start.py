@@ -25,6 +25,7 @@ from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import STARTING_POINT, TUNED
 from cryptobot_assets.storage.store import INDICATORS
 from cryptobot_assets_tests.assets.trained import Trained
+from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.factories import START
 
 MARKET = "BTCUSDT"
@@ -38,10 +39,10 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def place(tmp_path_factory: pytest.TempPathFactory, mlflow_database: MakeDatabase) -> Trained:
     """Four algorithms as of the first cutoff; ridge as of the second too, first by somebody without a warm start."""
     home = tmp_path_factory.mktemp("home")
-    place = Trained.of(home, MARKET, Registry(f"sqlite:///{home}/mlflow.db", home / "mlflow"))
+    place = Trained.of(home, MARKET, Registry(mlflow_database(home / "mlflow.db"), home / "mlflow"))
     place.train(SECOND, "ridge", warm_start=False)
     checks = place.train(FIRST, *TOGETHER, second_look_rows=500).get_asset_check_evaluations()
     assert {one.asset_key.path[0] for one in checks} == {f"{name}_model" for name in TOGETHER}

@@ -18,6 +18,7 @@ from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import INDICATORS, PREDICTIONS
 from cryptobot_assets_tests.cli.conftest import Run
+from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.contracts.store_contract import make_rows
 from cryptobot_assets_tests.factories import make_predictions
 from cryptobot_assets_tests.storage.test_registry import train
@@ -41,9 +42,9 @@ def settings(home: Path) -> Settings:
 
 
 def test_a_person_decides_the_gate_is_heard_and_gets_it_back(
-    run: Run, settings: Settings, home: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, settings: Settings, home: Path, monkeypatch: pytest.MonkeyPatch, mlflow_database: MakeDatabase
 ) -> None:
-    address = f"sqlite:///{home}/mlflow.db"
+    address = mlflow_database(home / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     registry = Registry(address, home / "artifacts")
     for algorithm in ("ridge", "lasso"):

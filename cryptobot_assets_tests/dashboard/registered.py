@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 
@@ -42,11 +41,6 @@ def register(registry: Registry, *, cutoff: datetime, currencies: tuple[str, ...
     )
     with registry.training_run(training) as run:
         return run.finish(model, card, params={}, metrics={}, plots={}, tables={})
-
-
-def open_registry(folder: Path) -> Registry:
-    """A registry of its own, in a file."""
-    return Registry(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
 
 
 def promote_twice(registry: Registry, version: RegisteredVersion) -> None:

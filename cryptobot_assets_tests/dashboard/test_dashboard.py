@@ -18,13 +18,12 @@ from cryptobot_assets.processes import Supervisor, free_port
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
-from cryptobot_assets_tests.conftest import CHROMIUM_FLAGS
+from cryptobot_assets_tests.conftest import CHROMIUM_FLAGS, MakeDatabase
 from cryptobot_assets_tests.dashboard.market import NAMES, SECOND_CUTOFF, fill
 from cryptobot_assets_tests.dashboard.registered import (
     FEATURES,
     PASSED,
     UNPROVEN,
-    open_registry,
     promote_twice,
     register,
 )
@@ -38,9 +37,10 @@ FOREIGN = ("CRYPTOBOT_", "MLFLOW_", "STREAMLIT_")
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+def registry(tmp_path_factory: pytest.TempPathFactory, mlflow_database: MakeDatabase) -> Registry:
     """One champion, promoted by a person and then by the gate."""
-    opened = open_registry(tmp_path_factory.mktemp("registry"))
+    folder = tmp_path_factory.mktemp("registry")
+    opened = Registry(mlflow_database(folder / "mlflow.db"), folder / "artifacts")
     promote_twice(opened, register(opened, cutoff=SECOND_CUTOFF, currencies=NAMES))
     return opened
 

@@ -9,6 +9,7 @@ import pytest
 
 from cryptobot_assets.exchange.server import make_app, start
 from cryptobot_assets_tests.cli.conftest import home, run  # noqa: F401
+from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.paper.live import (
     ASLEEP,
     AWAKE,
@@ -24,12 +25,16 @@ from cryptobot_assets_tests.paper.live import (
 
 
 @pytest.fixture(scope="session")
-def begun(_exchange_loop: asyncio.AbstractEventLoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+def begun(
+    _exchange_loop: asyncio.AbstractEventLoop, tmp_path_factory: pytest.TempPathFactory, mlflow_database: MakeDatabase
+) -> Iterator[Life]:
     """A home at the cutoff. Copy it before you change it."""
     clock = HandClock(CUTOFF)
     app = make_app(make_paper_market(), clock=clock)
     runner, url = asyncio.run_coroutine_threadsafe(start(app), _exchange_loop).result(10)
-    yield begin(tmp_path_factory.mktemp("begun") / "home", url, clock)
+    folder = tmp_path_factory.mktemp("begun") / "home"
+    mlflow_database(folder / "mlflow.db")
+    yield begin(folder, url, clock)
     asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(10)
 
 

@@ -31,6 +31,7 @@ from cryptobot_assets.storage import mlflow_client
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion, Training
 from cryptobot_assets.storage.registry_runs import read_run, read_tables
+from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.contracts.model_contract import (
     FEATURES,
     default_params,
@@ -207,9 +208,11 @@ def test_the_same_training_is_found_again(registry: Registry, market: str) -> No
     assert registry.find(market, "lasso", first.cutoff, "f1") is None
 
 
-def test_the_versions_of_tables_that_models_were_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_versions_of_tables_that_models_were_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow_database: MakeDatabase
+) -> None:
     monkeypatch.setattr(mlflow_client, "RUNS_A_PAGE", 2)
-    registry = Registry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts")
+    registry = Registry(mlflow_database(tmp_path / "mlflow.db"), tmp_path / "artifacts")
     assert registry.trained_on() == {}
     for day, market in ((3, "ONEUSDT"), (5, "ONEUSDT"), (5, "TWOUSDT"), (9, "TWOUSDT")):
         train(registry, market, day=day)
@@ -370,12 +373,13 @@ def test_a_database_registry_needs_a_place_for_models(registry: Registry, market
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
+def server(tmp_path: Path, mlflow_database: MakeDatabase) -> Iterator[str]:
     """A real MLflow server that keeps its artifacts itself."""
     port = closed_port()
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--artifacts-destination", str(tmp_path / "served"),
+        "--backend-store-uri", mlflow_database(tmp_path / "server.db"),
+        "--artifacts-destination", str(tmp_path / "served"),
     ]  # fmt: skip
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (tmp_path / "server.log").open("w") as log:
