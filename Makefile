@@ -40,8 +40,10 @@ lock: $(INSTALLED) ## Resolve the dependencies anew, with hashes and without add
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 --all-extras --upgrade pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--python-version 3.11 --extra build --extra kubernetes --constraint requirements.lock \
+		pyproject.toml -o deploy/runtime.lock
+	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 --upgrade deploy/checks.in -o deploy/checks.lock
-		--python-version 3.11 --extra build --constraint requirements.lock pyproject.toml -o deploy/runtime.lock
 
 clean: ## Remove the environment; homes are left alone.
 	rm -rf $(VENV) $(CHECKS)

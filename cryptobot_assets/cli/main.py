@@ -20,7 +20,7 @@ from cryptobot_assets.cli.keeping_commands import backup, copy, restore
 from cryptobot_assets.cli.key import key
 from cryptobot_assets.cli.lineage import lineage
 from cryptobot_assets.cli.paper_commands import paper
-from cryptobot_assets.cli.run_command import alive, run
+from cryptobot_assets.cli.run_command import alive, dagster, run
 from cryptobot_assets.domain.intervals import parse_day
 from cryptobot_assets.errors import CryptobotError, UsageError
 from cryptobot_assets.interrupts import keep_interrupts
@@ -40,7 +40,7 @@ def cryptobot(debug: bool) -> None:
     """
 
 
-for command in (alive, backup, copy, exchange, key, lineage, paper, restore, run):
+for command in (alive, backup, copy, dagster, exchange, key, lineage, paper, restore, run):
     cryptobot.add_command(command)
 
 

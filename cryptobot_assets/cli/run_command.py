@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -36,3 +37,17 @@ def alive() -> None:
     from cryptobot_assets.cli.run import require_daemon
 
     require_daemon(Settings.load())
+
+
+@click.command(
+    hidden=True,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def dagster(arguments: tuple[str, ...]) -> None:
+    """Become Dagster's own command line.
+
+    Run launchers and Dagster's chart give a container nothing but `dagster api ...`, which follows the image's entry
+    point; so they too find the secrets that lie in files.
+    """
+    os.execvp("dagster", ["dagster", *arguments])

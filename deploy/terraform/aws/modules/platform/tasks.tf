@@ -88,7 +88,7 @@ resource "aws_ecs_task_definition" "service" {
   }
 }
 
-# EcsRunLauncher starts it with the run's own command, which follows the entry point.
+# EcsRunLauncher starts it with the run's own command, `dagster api execute_run ...`, which follows the entry point.
 resource "aws_ecs_task_definition" "run" {
   family                   = "${var.name}-run"
   requires_compatibilities = ["FARGATE"]
@@ -102,8 +102,8 @@ resource "aws_ecs_task_definition" "run" {
     local.container["run"],
     {
       name        = "run"
-      entryPoint  = ["env"]
-      command     = ["cryptobot", "--help"]
+      entryPoint  = ["cryptobot"]
+      command     = ["--help"]
       environment = [for name, value in var.run.environment : { name = name, value = value }]
       secrets     = [for name, arn in var.run.secrets : { name = name, valueFrom = arn }]
     },
