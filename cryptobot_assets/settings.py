@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cryptobot_assets.automation_settings import CRON_PATTERN, AutomationSettings
+from cryptobot_assets.cluster_settings import ClusterSettings
 from cryptobot_assets.domain.universe import KINDS
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.service_settings import ServiceSettings
@@ -69,7 +70,7 @@ class HomeProfileSource(PydanticBaseSettingsSource):
         return {key: value for key, value in content if key in Settings.model_fields}
 
 
-class Settings(ServiceSettings, AutomationSettings):
+class Settings(ServiceSettings, AutomationSettings, ClusterSettings):
     """Typed settings, frozen; build one with `Settings.load()`."""
 
     model_config = SettingsConfigDict(

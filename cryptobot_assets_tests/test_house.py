@@ -20,6 +20,7 @@ FLOORS = (
     {"ahead", "errors", "health_check", "interrupts", "linux", "progress"},
     {
         "automation_settings",
+        "cluster_settings",
         "secret_files",
         "service_settings",
         "settings",
@@ -32,6 +33,7 @@ FLOORS = (
     {"models", "storage", "alerts"},
     {
         "audit",
+        "cluster",
         "decay",
         "feature_worth",
         "partitions",
@@ -106,8 +108,9 @@ HOMES = {
     "plotly": ("dashboard/figures",),
     "starlette": ("serving/",),
     "prometheus_client": ("serving/metrics.py", "monitoring/exposition.py"),
-    "pydantic": ("automation_settings.py", "service_settings.py", "settings.py"),
-    "pydantic_settings": ("automation_settings.py", "service_settings.py", "settings.py"),
+    "pydantic": ("automation_settings.py", "cluster_settings.py", "service_settings.py", "settings.py"),
+    "pydantic_settings": ("automation_settings.py", "cluster_settings.py", "service_settings.py", "settings.py"),
+    "distributed": ("cluster.py",),
     "click": ("cli/",),
     "rich": ("cli/",),
 }
@@ -120,6 +123,7 @@ HEAVY = {
     "arch",
     "bentoml",
     "catboost",
+    "distributed",
     "matplotlib",
     "mlflow",
     "onnxruntime",

@@ -1,7 +1,8 @@
 """Indicators: point-in-time columns of every kline."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import dagster as dg
 import polars as pl
@@ -10,12 +11,14 @@ from cryptobot_assets.ahead import one_ahead
 from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.assets.pictures import indicator_picture
 from cryptobot_assets.checks.features import READ, IndicatorChecks, indicator_check_specs
+from cryptobot_assets.cluster import open_cluster
 from cryptobot_assets.domain.indicators import INDICATOR_NAMES, LONGEST_LOOKBACK, indicator_frame
 from cryptobot_assets.domain.sources import Span, block_days, together
 from cryptobot_assets.errors import BadKlines
 from cryptobot_assets.partitions import Group, Partitions
 from cryptobot_assets.pools import STORE
 from cryptobot_assets.progress import Progress
+from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.store import INDICATORS, KLINES, Store
 
 GROUP = "features"
@@ -65,26 +68,63 @@ def _indicators_asset(partitions: Partitions, group: Group) -> dg.AssetsDefiniti
         checks = IndicatorChecks(interval)
         spans = partitions.spans_of(context.partition_keys)
         blocks = [block for span in spans for block in partitions.blocks(span, block_days(interval))]
-        writes = together(blocks, interval)
-        for made in one_ahead([make(block, interval, store, checks) for block in write] for write in writes):
-            if not checks.input_is_sound:
-                yield from checks.results(group.asset("indicators"))
-                raise BadKlines(
-                    "stored klines that the indicators read are not sound, see the run's checks: "
-                    "materialize those klines again; nothing was computed of them"
-                )
-            store_indicators([(one.block, one.rows) for one in made], store)
-            for block, rows in keep_up(made, interval, store):
-                checks.look_at_stored(block, store)
-                complete = rows.drop_nulls(set(INDICATOR_NAMES) - {"ma25_99d", "ma25_99d_scale"})
-                report.count(ROWS, block.currency, rows["time"])
-                report.count(COMPLETE_ROWS, block.currency, complete["time"])
-                report.show(block.currency, rows, indicator_picture)
-                progress.advance("indicators", rows=rows.height, note=block.currency)
+        for block, rows in indicated(together(blocks, interval), partitions.settings, store, checks):
+            complete = rows.drop_nulls(set(INDICATOR_NAMES) - {"ma25_99d", "ma25_99d_scale"})
+            report.count(ROWS, block.currency, rows["time"])
+            report.count(COMPLETE_ROWS, block.currency, complete["time"])
+            report.show(block.currency, rows, indicator_picture)
+            progress.advance("indicators", rows=rows.height, note=block.currency)
+        if not checks.input_is_sound:
+            yield from checks.results(group.asset("indicators"))
+            raise BadKlines(
+                "stored klines that the indicators read are not sound, see the run's checks: "
+                "materialize those klines again; nothing was computed of them"
+            )
         report.attach(context)
         yield dg.MaterializeResult(check_results=checks.results(group.asset("indicators")))
 
     return indicators
+
+
+def indicated(
+    writes: Iterable[Sequence[Span]], settings: Settings, store: Store, checks: IndicatorChecks
+) -> Iterator[Indicated]:
+    """Compute and store the indicators of blocks, those of one write together; each block as it is stored.
+
+    In this process, or by the workers of the cluster that the settings name. Ends early at klines that are
+    not sound.
+    """
+    if settings.cluster_url is None:
+        yield from indicate_here(writes, settings.interval, store, checks)
+        return
+    with open_cluster(settings) as cluster:
+        work = partial(indicate_elsewhere, interval=settings.interval)
+        for found, stored in cluster.spread(work, writes):
+            checks.join(found)
+            yield from stored
+            if not checks.input_is_sound:
+                return
+
+
+def indicate_here(
+    writes: Iterable[Sequence[Span]], interval: str, store: Store, checks: IndicatorChecks
+) -> Iterator[Indicated]:
+    """The same in this process, each write computed while the one before is stored."""
+    for made in one_ahead([make(block, interval, store, checks) for block in write] for write in writes):
+        if not checks.input_is_sound:
+            return
+        store_indicators([(one.block, one.rows) for one in made], store)
+        for block, rows in keep_up(made, interval, store):
+            checks.look_at_stored(block, store)
+            yield block, rows
+
+
+def indicate_elsewhere(
+    store: Store, write: Sequence[Span], *, interval: str
+) -> tuple[IndicatorChecks, list[Indicated]]:
+    """One write by a worker, with the checks it made."""
+    checks = IndicatorChecks(interval)
+    return checks, list(indicate_here([write], interval, store, checks))
 
 
 def indicate(block: Span, interval: str, store: Store, *, arriving: pl.DataFrame | None = None) -> pl.DataFrame:

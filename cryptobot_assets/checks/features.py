@@ -85,6 +85,10 @@ class IndicatorChecks:
         repeated = find_repeated(held).with_columns(what=pl.lit("is there twice"))
         self._findings.add(ROWS.name, pl.concat([lacking, surplus, repeated]).sort("time"))
 
+    def join(self, other: IndicatorChecks) -> None:
+        """Count what was found of other partitions of the run, elsewhere."""
+        self._findings.join(other._findings)
+
     def results(self, asset: str) -> list[dg.AssetCheckResult]:
         """One result a check."""
         return self._findings.results(asset)

@@ -51,6 +51,13 @@ class Findings:
         room = MOST_PLACES - len(self._places[check])
         self._places[check] += [_told(place) for place in places.head(room).iter_rows(named=True)]
 
+    def join(self, other: Findings) -> None:
+        """Count what the same checks found elsewhere."""
+        self.rows += other.rows
+        for name, found in other._found.items():
+            self._found[name] += found
+            self._places[name] += other._places[name][: MOST_PLACES - len(self._places[name])]
+
     def holds(self, *checks: str) -> bool:
         """Whether these sentences have held everywhere so far."""
         return not any(self._found[name] for name in checks)

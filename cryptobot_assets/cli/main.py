@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import click
 
+from cryptobot_assets.cli.cluster import cluster
 from cryptobot_assets.cli.exchange import exchange
 from cryptobot_assets.cli.keeping_commands import backup, copy, restore
 from cryptobot_assets.cli.key import key
@@ -40,7 +41,7 @@ def cryptobot(debug: bool) -> None:
     """
 
 
-for command in (alive, backup, copy, dagster, exchange, key, lineage, paper, restore, run):
+for command in (alive, backup, cluster, copy, dagster, exchange, key, lineage, paper, restore, run):
     cryptobot.add_command(command)
 
 

@@ -22,6 +22,7 @@ OPTIONS = {
     "features": ("--market",),
     "promote": ("--market", "--model", "--version", "--reason", "--by-gate", "--undo"),
     "holdout": ("open", "log"),
+    "cluster": ("scheduler", "worker"),
     "paper": ("status", "backtest"),
     "key": ("new", "list", "revoke"),
     "sql": ("QUERY", "--format", "[table|csv|parquet]", "--out"),
