@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,7 +46,12 @@ def chromium() -> str:
 
 
 def pytest_configure() -> None:
-    """Interrupts as at a terminal: what a script starts with `&` ignores them, and so do all its children."""
+    """Bytecode is kept, for a hundred children import the same; interrupts are those of a terminal.
+
+    What a script starts with `&` ignores interrupts, and so do all its children.
+    """
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -267,22 +267,6 @@ def test_the_evaluation_left_a_page_and_a_card(done: Done, registry: Registry, t
     assert held["models"] == done.report["models"] and held["control"] == done.report["control"]
 
 
-def test_again_does_nothing_anew_and_changes_nothing(done: Done, tmp_path: Path) -> None:
-    out = run(done.home, *DEMO, "--home", done.home, "--report", tmp_path / "again.json")
-    again = read_report(tmp_path / "again.json")
-    for stage in ("Ingest klines", "Build indicators"):
-        assert f"{stage}: done in" in out, "no row was made again"
-    require_same_tables(read_tables(done.home), done.tables)
-    same = ("klines", "indicators", "models", "control", "champion", "words")
-    assert {name: again[name] for name in same} == {name: done.report[name] for name in same}
-
-
-def test_again_registers_nothing(done: Done, registry: Registry) -> None:
-    """Runs after the demo ran twice on the home."""
-    assert len(registry.versions("ALL")) == CUTOFFS * len(ALGORITHMS)
-    assert len(registry.promoted("ALL")) == 1
-
-
 @dataclass(frozen=True)
 class Interruption:
     """What one interruption found and left."""
@@ -316,6 +300,7 @@ class Battered:
 
     home: Path
     report: dict[str, Any]
+    out: str
     interrupted: Interruption
     killed_at_klines: Interruption
     killed_in_training: Interruption
@@ -335,8 +320,8 @@ def battered(tmp_path_factory: pytest.TempPathFactory) -> Battered:
     command = start(home, *arguments)
     command.until(lambda: model_files(home) > 0, "a model")
     killed_in_training = interrupt(command, home, signal.SIGKILL)
-    run(home, *arguments)
-    return Battered(home, read_report(folder / "report.json"), interrupted, killed_at_klines, killed_in_training)
+    out = run(home, *arguments)
+    return Battered(home, read_report(folder / "report.json"), out, interrupted, killed_at_klines, killed_in_training)
 
 
 def test_the_interruptions_came_when_they_should(battered: Battered, done: Done) -> None:
@@ -364,6 +349,18 @@ def test_after_any_interruption_the_tables_and_figures_are_the_same(battered: Ba
     require_same_tables(read_tables(battered.home), done.tables)
     same = ("klines", "indicators", "models", "control", "champion", "words")
     assert {name: battered.report[name] for name in same} == {name: done.report[name] for name in same}
+
+
+def test_what_was_done_before_is_neither_done_again_nor_registered_twice(battered: Battered) -> None:
+    for stage in ("Ingest klines", "Build indicators"):
+        assert f"{stage}: done in" in battered.out, "no row was made again"
+    settings = Settings.load(home=battered.home)
+    try:
+        registry = open_registry(settings)
+        assert len(registry.versions("ALL")) == CUTOFFS * len(ALGORITHMS)
+        assert len(registry.promoted("ALL")) == 1
+    finally:
+        release_metadata(settings)
 
 
 def test_no_process_is_left_behind(battered: Battered, done: Done, registry: Registry) -> None:
