@@ -7,11 +7,9 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
-import polars as pl
-
 from cryptobot_assets.cli.console import print_table, say
 from cryptobot_assets.domain.intervals import DAY, HOUR, day_start
-from cryptobot_assets.domain.paper_figures import Figures, figures_of
+from cryptobot_assets.domain.paper_figures import Figures, figures_of, holdings_of
 from cryptobot_assets.domain.paper_ledger import BOT
 from cryptobot_assets.domain.pool_value import SLEEVES
 from cryptobot_assets.errors import CryptobotError, NoModel
@@ -31,7 +29,7 @@ def run_status(settings: Settings, *, as_json: bool) -> None:
     if figures is None:
         raise NoModel("the paper bot has booked nothing yet: materialize paper_ledger once there is a champion")
     since = figures.end - (SLEEVES - 1) * HOUR
-    holdings = _holdings(store.read(PAPER_DECISIONS, start=since, market=market))
+    holdings = holdings_of(store.read(PAPER_DECISIONS, start=since, market=market))
     fills = store.read(PAPER_FILLS, start=max(figures.start, figures.end - 7 * DAY), market=market, account=BOT)
     fills = fills.sort("time", "currency").tail(FILLS_SHOWN).drop("market", "account")
     if as_json:
@@ -80,13 +78,6 @@ def run_backtest(settings: Settings, first: date | None, last: date | None, *, a
             say(f"The ledger says the same bit for bit: {replay.compared:,} hours.")
     if replay.difference is not None:
         raise CryptobotError(f"the ledger is not what the replay gives: {replay.difference}")
-
-
-def _holdings(decisions: pl.DataFrame) -> pl.DataFrame:
-    """What all sleeves hold together, at the newest price that any of them knew."""
-    held = decisions.filter(pl.col("quantity") > 0).sort("time").group_by("currency")
-    rows = held.agg(pl.col("quantity").sum(), pl.col("price").last())
-    return rows.with_columns(value=pl.col("quantity") * pl.col("price")).sort("value", descending=True)
 
 
 def figured(figures: Figures) -> dict[str, Any]:

@@ -91,6 +91,18 @@ def figures_of(balances: pl.DataFrame, costs: Costs, *, seed: int, draws: int = 
     )
 
 
+def holdings_of(decisions: pl.DataFrame) -> pl.DataFrame:
+    """What all sleeves hold together: currency, quantity, price (the newest that any of them knew), value; the most
+    valuable first.
+
+    Args:
+        decisions: rows of `paper_decisions` of the newest 24 hours, of one market.
+    """
+    held = decisions.filter(pl.col("quantity") > 0).sort("time").group_by("currency")
+    rows = held.agg(pl.col("quantity").sum(), pl.col("price").last())
+    return rows.with_columns(value=pl.col("quantity") * pl.col("price")).sort("value", descending=True)
+
+
 def _daily_logs(rows: pl.DataFrame) -> np.ndarray:
     """(days, 2) log growth of the bot and of the universe over each whole day since the first hour."""
     ends = rows.gather_every(SLEEVES, offset=SLEEVES - 1).select("equity", "universe_equity").to_numpy()

@@ -20,6 +20,7 @@ from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets_tests.conftest import CHROMIUM_FLAGS, MakeDatabase
 from cryptobot_assets_tests.dashboard.market import NAMES, SECOND_CUTOFF, fill
+from cryptobot_assets_tests.dashboard.records import fill_paper, fill_served
 from cryptobot_assets_tests.dashboard.registered import (
     FEATURES,
     PASSED,
@@ -50,7 +51,9 @@ def dashboard(chromium: str, registry: Registry, tmp_path_factory: pytest.TempPa
     """Address of a dashboard over a small market with a champion; nothing of it is left afterwards."""
     folder = tmp_path_factory.mktemp("deployment")
     home, port = folder / "home", free_port()
-    fill(Lake(str(home / "lake")))
+    lake = Lake(str(home / "lake"))
+    for what in (fill, fill_paper, fill_served):
+        what(lake)
     argv, extra = dashboard_command(Settings.load(home=home), port)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     environment = kept | extra | {
@@ -135,6 +138,8 @@ def read_on_a_desk(page: Page, screenshots: Path) -> None:
     for name, words in {
         "Skill": "Error against predicting zero",
         "Value": "Value of the sleeves against holding",
+        "Paper": "The paper bot against holding",
+        "Served": "The same rows by two versions",
         "Data": "Freshness",
         "Drift": "Population stability index of the features of ridge",
     }.items():
@@ -150,7 +155,7 @@ def read_on_a_desk(page: Page, screenshots: Path) -> None:
 
 def read_on_a_phone(page: Page, screenshots: Path) -> None:
     """Every page fits the width of a phone."""
-    for path in ("", "skill", "value", "data", "drift", "champion"):
+    for path in ("", "skill", "value", "paper", "served", "data", "drift", "champion"):
         page.goto(f"/{path}")
         page.wait_for_selector("h3")
         page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')

@@ -16,9 +16,10 @@ from cryptobot_assets.dashboard.command import SCRIPT
 from cryptobot_assets.dashboard.views import held
 from cryptobot_assets.processes import free_port
 from cryptobot_assets.storage.lake import Lake
-from cryptobot_assets.storage.store import INDICATORS, KLINES, PREDICTIONS
+from cryptobot_assets.storage.store import INDICATORS, KLINES, PAPER_BALANCES, PREDICTIONS, SERVED_PREDICTIONS
 from cryptobot_assets_tests.contracts.store_contract import make_rows
 from cryptobot_assets_tests.dashboard.market import NAMES, fill
+from cryptobot_assets_tests.dashboard.records import fill_paper, fill_served, served_rows
 
 PATIENCE_SECONDS = 60
 
@@ -153,6 +154,25 @@ def test_skill_and_data_show_their_figures(own_deployment: Path, filled: Path) -
         "lacking": "2",
         "recorded gaps": "1",
     }
+
+
+def test_paper_and_served_say_what_to_do_and_then_show_their_figures(own_deployment: Path) -> None:
+    store = Lake(str(own_deployment / "lake"))
+    assert "has booked nothing yet" in told(look("Paper")) and "No served prediction is stored" in told(look("Served"))
+    store.replace(SERVED_PREDICTIONS, served_rows(), start=None, end=None)
+    assert "No outcome of them is known yet" in told(look("Served"))
+    fill_paper(store)
+    fill_served(store)
+    paper, served = look("Paper"), look("Served")
+    figures = {one.label: one.value for one in paper.metric}
+    known = store.read(PAPER_BALANCES).row(-1, named=True)
+    sold = (known["cash"] + known["holdings"] * (1 - 0.0012)) / known["capital"]
+    assert figures["bot, net"] == f"{sold:.3f}" and figures["costs paid"] == "0.58%"
+    assert "90 %:" in " ".join(one.value for one in paper.caption)
+    assert [one.label for one in served.metric] == [
+        "replies", "outcomes known", "direction right", "error against zero",
+    ]  # fmt: skip
+    assert served.metric[0].value == "97" and served.metric[1].value == "192"
 
 
 def test_without_models_and_a_service_champion_and_drift_say_what_to_do(

@@ -12,7 +12,9 @@ from cryptobot_assets.dashboard.views import choosing, held
 from cryptobot_assets.dashboard.views.champion import champion_page
 from cryptobot_assets.dashboard.views.data import data_page
 from cryptobot_assets.dashboard.views.drift import drift_page
+from cryptobot_assets.dashboard.views.paper import paper_page
 from cryptobot_assets.dashboard.views.predictions import predictions_page
+from cryptobot_assets.dashboard.views.served import served_page
 from cryptobot_assets.dashboard.views.skill import skill_page
 from cryptobot_assets.dashboard.views.value import value_page
 from cryptobot_assets.errors import CryptobotError
@@ -58,6 +60,8 @@ PAGES: dict[str, Callable[[], None]] = {
     "Predictions": _of_predictions(predictions_page),
     "Skill": _of_predictions(skill_page),
     "Value": _of_predictions(value_page),
+    "Paper": _guarded(lambda: paper_page(choosing.choose_place(held.settings()))),
+    "Served": _guarded(lambda: served_page(choosing.choose_place(held.settings()))),
     "Data": _of_days(data_page, KLINES),
     "Drift": _of_days(drift_page, INDICATORS),
     "Champion": _guarded(lambda: champion_page(held.settings())),
