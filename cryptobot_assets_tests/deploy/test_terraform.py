@@ -66,3 +66,13 @@ def test_what_is_argued_is_argued() -> None:
     ]
     assert skips
     assert [line for line in skips if not re.fullmatch(r"#checkov:skip=CKV2?_\w+_\d+:.{9,}\.", line)] == []
+
+
+def test_the_runbook_knows_every_alarm() -> None:
+    told = (TERRAFORM / "aws" / "modules" / "watch" / "alarms.tf").read_text()
+    others = told[told.index("  others = {") : told.index("  alarms = merge(")]
+    alarms = {f"SERVICE-{kind}" for kind in re.findall(r'"\$\{name\}-(\w+)" =>', told)}
+    alarms |= set(re.findall(r"^    ([\w-]+) = \{$", others, re.MULTILINE))
+    runbook = (TERRAFORM.parents[1] / "docs" / "runbook.md").read_text()
+    table = runbook[runbook.index("## Alarms of AWS") : runbook.index("## Restore drill")]
+    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == alarms
