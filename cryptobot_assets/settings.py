@@ -138,6 +138,9 @@ class Settings(ServiceSettings, AutomationSettings, ClusterSettings):
     metrics_seconds: float = Field(30.0, ge=1, le=3_600, description="seconds between two readings of its sources")
     commit: str = Field("", description="commit that the code was built of, for lineage; unset: git is asked")
     code_port: int = Field(4000, ge=0, le=65_535, description="Dagster's code server, where it is one of its own")
+    mlflow_access: bool = Field(
+        False, description="whether the MLflow server of `cryptobot up` demands credentials, and the service only reads"
+    )
     trials: int = Field(20, ge=1, description="tuning trials per model")
     folds: int = Field(3, ge=1, description="walk-forward folds per trial")
     seed: int = Field(7, ge=0, description="seed of tuning and bootstraps")

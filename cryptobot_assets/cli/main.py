@@ -104,14 +104,15 @@ def dashboard() -> None:
 
 @cryptobot.command()
 @click.option("--once", is_flag=True, help="Print them once and end.")
-def metrics(once: bool) -> None:
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+def metrics(once: bool, host: str) -> None:
     """Metrics of pipeline, models and home for Prometheus, over HTTP on CRYPTOBOT_METRICS_PORT, until Ctrl-C.
 
     Those of the prediction service are at its own /metrics.
     """
     from cryptobot_assets.cli.metrics import run_metrics
 
-    run_metrics(Settings.load(), once=once)
+    run_metrics(Settings.load(), once=once, host=host)
 
 
 @cryptobot.command()

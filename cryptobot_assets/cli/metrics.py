@@ -21,7 +21,7 @@ _opening = threading.Lock()
 """Held while a source starts the metadata server, which two of them share."""
 
 
-def run_metrics(settings: Settings, *, once: bool) -> None:
+def run_metrics(settings: Settings, *, once: bool, host: str) -> None:
     """Read the sources in the background and answer until Ctrl-C; with `once`, read, print and end."""
     require_writable_home(settings.home)
     watcher = Watcher(sources(settings), every_seconds=settings.metrics_seconds)
@@ -32,8 +32,8 @@ def run_metrics(settings: Settings, *, once: bool) -> None:
         port = require_free_port(settings.metrics_port, "the metrics", setting="CRYPTOBOT_METRICS_PORT")
         logging.basicConfig(format="%(asctime)s [%(levelname)s] %(message)s", level=logging.WARNING)
         watcher.start()
-        with Supervisor() as supervisor, exposing(watcher.figures, port):
-            say(f"{'Metrics':<20}http://127.0.0.1:{port}/metrics")
+        with Supervisor() as supervisor, exposing(watcher.figures, port, host=host):
+            say(f"{'Metrics':<20}http://{host}:{port}/metrics")
             supervisor.wait()
     except KeyboardInterrupt:
         say("Stopped.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptobot_assets.cli.console import say
@@ -16,6 +17,10 @@ from cryptobot_assets.processes import Supervisor, free_port, require_free_port
 from cryptobot_assets.serving.command import service_command
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.metadata import release_metadata
+from cryptobot_assets.storage.mlflow_access import ACCOUNTS, Access, ensure_reader, open_access
+
+DATABASES = ("CRYPTOBOT_DAGSTER_DATABASE", "CRYPTOBOT_METADATA_URL")
+"""Variables that tell where Dagster's and MLflow's bookkeeping is."""
 
 
 def run_up(settings: Settings) -> None:
@@ -69,17 +74,41 @@ def _start_services(
         environment,
     )
     start("Dagster daemon", [*_python("dagster._daemon"), "run", *module], None, "schedules and backfills", environment)
-    argv, extra = mlflow_command(settings, environment["MLFLOW_TRACKING_URI"], ports["mlflow"])
-    mlflow = f"http://127.0.0.1:{ports['mlflow']}"
-    start("MLflow", argv, f"{mlflow}/health", mlflow, environment | extra)
-    argv, extra = service_command(settings, ports["service"])
+    reading, readers = _start_mlflow(settings, environment, ports["mlflow"], start)
+    argv, extra = service_command(reading, ports["service"])
     service = f"http://127.0.0.1:{ports['service']}"
-    start("Prediction service", argv, f"{service}/livez", service, environment | extra)
-    argv, extra = dashboard_command(settings, ports["dashboard"])
+    start("Prediction service", argv, f"{service}/livez", service, readers | extra)
+    argv, extra = dashboard_command(reading, ports["dashboard"])
     dashboard = f"http://127.0.0.1:{ports['dashboard']}"
-    start("Dashboard", argv, f"{dashboard}{HEALTH}", dashboard, environment | extra)
+    start("Dashboard", argv, f"{dashboard}{HEALTH}", dashboard, readers | extra)
     metrics = f"http://127.0.0.1:{ports['metrics']}/metrics"
-    start("Metrics", [*_python("cryptobot_assets.cli.main"), "metrics"], metrics, metrics, environment)
+    start("Metrics", [*_python("cryptobot_assets.cli.main"), "metrics"], metrics, metrics, environment | readers)
+
+
+def _start_mlflow(
+    settings: Settings, environment: dict[str, str], port: int, start: Callable[..., None]
+) -> tuple[Settings, dict[str, str]]:
+    """Start MLflow; returns the settings and variables of what only reads the registry."""
+    url = f"http://127.0.0.1:{port}"
+    argv, extra = mlflow_command(settings, environment["MLFLOW_TRACKING_URI"], port)
+    if not settings.mlflow_access:
+        start("MLflow", argv, f"{url}/health", url, environment | extra)
+        return settings, environment
+    access = open_access(settings.home)
+    told = f"{url} (accounts: {access.folder / ACCOUNTS})"
+    env = environment | extra | access.server_environment()
+    start("MLflow", [*argv, *access.server_options()], f"{url}/health", told, env)
+    ensure_reader(url, access)
+    return as_reader(settings, environment, access, url)
+
+
+def as_reader(
+    settings: Settings, environment: dict[str, str], access: Access, url: str
+) -> tuple[Settings, dict[str, str]]:
+    """Settings and variables of what only reads the registry, and is given the addresses of no database."""
+    kept = {name: value for name, value in environment.items() if name not in DATABASES}
+    reading = settings.model_copy(update={"mlflow_tracking_uri": url, "metadata_url": None})
+    return reading, kept | access.reader_environment(url)
 
 
 def runs_by_itself(settings: Settings) -> str:

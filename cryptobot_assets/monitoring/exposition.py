@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from cryptobot_assets.monitoring.families import FAMILIES, Figure
 
-HOST = "127.0.0.1"
+HERE = "127.0.0.1"
 
 
 class Board(Collector):
@@ -37,7 +37,7 @@ class Board(Collector):
 
 
 @contextmanager
-def exposing(read: Callable[[], Iterable[Figure]], port: int, *, host: str = HOST) -> Iterator[int]:
+def exposing(read: Callable[[], Iterable[Figure]], port: int, *, host: str = HERE) -> Iterator[int]:
     """Serve the figures inside the block; gives the port (a free one for 0)."""
     server, thread = start_http_server(port, addr=host, registry=_registry(read))
     try:

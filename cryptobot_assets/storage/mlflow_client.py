@@ -49,6 +49,13 @@ MOST_DESCRIPTION = 5_000
 TAKEN = "RESOURCE_ALREADY_EXISTS"
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """What MLflow answers when a registered model, or an alias of one, is not there."""
+FORBIDDEN = "PERMISSION_DENIED"
+
+REFUSED = {
+    "error code 401": "it demands credentials: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    "error code 403": "the account of MLFLOW_TRACKING_USERNAME may not do this",
+}
+"""What is told for a refusal, by what MLflow's client says of it."""
 
 FLAVORS: dict[str, dict[str, Any]] = {
     "xgboost": {"model_class": "xgboost.core.Booster", "model_format": "ubj"},
@@ -138,6 +145,9 @@ def _reason(error: Exception) -> str:
     if isinstance(error.__cause__ or error.__context__, requests.ConnectionError):
         return "nothing answers; start it or correct MLFLOW_TRACKING_URI"
     line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    for status, told in REFUSED.items():
+        if status in line:
+            return told
     return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", line)[:300]
 
 

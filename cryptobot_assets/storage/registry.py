@@ -152,10 +152,17 @@ class Registry:
             try:
                 found = self.client.get_model_version_by_alias(market_model(market), alias)
             except mlflow_client.library().MlflowException as error:
-                if error.error_code in mlflow_client.ABSENT:
+                if error.error_code in mlflow_client.ABSENT or self._unseen(error, market_model(market), alias):
                     return None
                 raise
         return mlflow_client.registered(found)
+
+    def _unseen(self, error: Exception, name: str, alias: Alias) -> bool:
+        """Whether an account was refused what is not there: a server that demands credentials does not tell."""
+        if error.error_code != mlflow_client.FORBIDDEN:
+            return False
+        models = self.client.search_registered_models(f"name = '{name}'", max_results=1)
+        return not any(alias in model.aliases for model in models)
 
     def champion(self, market: str) -> RegisteredVersion | None:
         """The version that serves."""

@@ -15,7 +15,7 @@ OPTIONS = {
     "run": ("{code|webserver|daemon|mlflow|predictions|dashboard}", "--host", "--port", "--workspace"),
     "alive": (),
     "dashboard": (),
-    "metrics": ("--once",),
+    "metrics": ("--once", "--host"),
     "exchange": ("--port", "--replay", "--simulate", "--currencies", "--days", "--regime", "--faults"),
     "backfill": ("--currencies", "--from", "--to"),
     "report": ("--market", "--from", "--to", "--json", "--html"),

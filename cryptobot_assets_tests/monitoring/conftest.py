@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.monitoring.world import World, made_world
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, mlflow_database: MakeDatabase) -> Iterator[World]:
     """See `made_world`."""
-    with made_world(tmp_path_factory.mktemp("world")) as made:
+    folder = tmp_path_factory.mktemp("world")
+    with made_world(folder, mlflow_database(folder / "mlflow.db")) as made:
         yield made

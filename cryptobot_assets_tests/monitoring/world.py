@@ -92,11 +92,11 @@ def by_labels(figures: list[Figure], name: str) -> dict[tuple[str, ...], float]:
 
 
 @contextmanager
-def made_world(folder: Path) -> Iterator[World]:
+def made_world(folder: Path, database: str) -> Iterator[World]:
     """Everything filled once."""
     settings = Settings.load(
         home=folder / "home", interval="1h", currencies=",".join(CURRENCIES), start_day=MONTH,
-        mlflow_tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
+        mlflow_tracking_uri=database,
     )  # fmt: skip
     registry = Registry(settings.mlflow_tracking_uri, folder / "artifacts")
     (folder / "dagster").mkdir()

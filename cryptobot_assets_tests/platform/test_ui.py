@@ -94,6 +94,7 @@ def environment(home: Path, exchange_url: str) -> dict[str, str]:
         "CRYPTOBOT_CURRENCIES": "BTCUSDT,ETHUSDT",
         "CRYPTOBOT_START_DAY": "2025-01-01",
         "CRYPTOBOT_AUTOMATION": "false",
+        "CRYPTOBOT_MLFLOW_ACCESS": "true",
         **{name: str(free_port()) for name in PORTS},
     }
 
