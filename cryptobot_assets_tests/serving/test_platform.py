@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,14 @@ from cryptobot_assets.storage.served_spool import FOLDER, empty_spool, is_empty
 from cryptobot_assets.storage.store import SERVED_PREDICTIONS, open_store
 from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.factories import series
+from cryptobot_assets_tests.serving.hardships import (
+    PASSED,
+    answer_while_the_registry_hangs,
+    kill_a_worker,
+    kill_everything,
+    recorded,
+    refuse_broken_versions,
+)
 from cryptobot_assets_tests.serving.platform import (
     Hammer,
     Service,
@@ -26,9 +33,8 @@ from cryptobot_assets_tests.serving.platform import (
     wait_until,
 )
 
-pytestmark = pytest.mark.platform
+pytestmark = [pytest.mark.platform, pytest.mark.timeout(600)]
 
-PASSED = {"promote": True, "reasons": ["better"]}
 UNPROVEN = {"promote": False, "reasons": ["no better than nothing"]}
 
 
@@ -53,9 +59,10 @@ def home(tmp_path: Path, mlflow_database: MakeDatabase) -> Home:
 def test_the_service_follows_the_registry_outlives_it_and_leaves_nothing(home: Home, tmp_path: Path) -> None:
     with running_service(home.settings) as service:
         follow_and_outlive(home, service)
+        kill_everything(home.settings.home / FOLDER, service)
     stored = empty_spool(home.settings.home / FOLDER, open_store(home.settings))
     assert stored.rows == len(open_store(home.settings).read(SERVED_PREDICTIONS)) > 50
-    assert is_empty(home.settings.home / FOLDER), "every worker finished its file"
+    assert is_empty(home.settings.home / FOLDER), "files of killed workers are emptied too"
     with pytest.raises(ProcessLookupError):
         os.killpg(service.process.pid, 0)
     assert {path.name for path in tmp_path.iterdir()} == {"home", "mlflow.db", "artifacts"}
@@ -77,16 +84,10 @@ def swap_under_load(home: Home, service: Service, version: RegisteredVersion) ->
     assert told['cryptobot_model_swaps_total{alias="champion"}'] == 2, "once in each worker"
     assert told["cryptobot_served_passed"] == 1
     assert hammer.failures == []
-    recorded: set[str] = set()
     ids = {reply["prediction_id"] for reply in hammer.replies}
     assert len(ids) == len(hammer.replies)
-
-    def all_recorded() -> bool:
-        files = (home.settings.home / FOLDER).glob("*.jsonl")
-        recorded.update(json.loads(line)["prediction_id"] for file in files for line in file.read_text().splitlines())
-        return ids <= recorded
-
-    wait_until(all_recorded, seconds=30, what="the record of every reply")
+    spool = home.settings.home / FOLDER
+    wait_until(lambda: ids <= recorded(spool), seconds=30, what="the record of every reply")
 
 
 def follow_and_outlive(home: Home, service: Service) -> None:
@@ -134,6 +135,10 @@ def follow_and_outlive(home: Home, service: Service) -> None:
     assert log.count("downloaded cryptobot-ALL-ridge version 1") == 1
     assert log.count("downloaded cryptobot-ALL-ridge version 2") == 1
 
+    refuse_broken_versions(home.registry, samples, service)
+    home.registry.promote(version, alias="champion", verdict=PASSED)
+    answer_while_the_registry_hangs(home.database, service)
+    kill_a_worker(home.settings.home / FOLDER, service)
     home.database.write_bytes(b"no database any more" * 1_000)
     wait_until(
         lambda: "does not answer" in str(service.client.get("/models").json()["registry"]["error"]),
