@@ -137,6 +137,7 @@ class Settings(ServiceSettings, AutomationSettings, ClusterSettings):
     metrics_port: int = Field(9120, ge=0, le=65_535, description="exporter of pipeline and model metrics")
     metrics_seconds: float = Field(30.0, ge=1, le=3_600, description="seconds between two readings of its sources")
     commit: str = Field("", description="commit that the code was built of, for lineage; unset: git is asked")
+    workspace: Path | None = Field(None, description="Dagster's workspace file; unset: its services load the code")
     code_port: int = Field(4000, ge=0, le=65_535, description="Dagster's code server, where it is one of its own")
     mlflow_access: bool = Field(
         False, description="whether the MLflow server of `cryptobot up` demands credentials, and the service only reads"

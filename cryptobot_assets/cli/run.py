@@ -46,7 +46,7 @@ def run_service(settings: Settings, name: str, *, host: str, port: int | None, w
         raise UsageError("set CRYPTOBOT_METADATA_URL: services that run each for itself share a PostgreSQL server")
     require_whole_home(require_writable_home(settings.home))
     make, default_port = SERVICES[name]
-    listening = Listening(host, port or default_port(settings), workspace)
+    listening = Listening(host, port or default_port(settings), workspace or settings.workspace)
     argv, extra = make(settings, listening)
     say(f"{name} at {host}:{listening.port}" if listening.port else name)
     os.execve(argv[0], argv, {**os.environ, **extra})
@@ -94,6 +94,11 @@ def _dashboard(settings: Settings, listening: Listening) -> Command:
     return argv, extra | {"MLFLOW_TRACKING_URI": address}
 
 
+def _metrics(settings: Settings, listening: Listening) -> Command:
+    argv = _python("cryptobot_assets.cli.main", "metrics", "--host", listening.host)
+    return argv, {"CRYPTOBOT_METRICS_PORT": str(listening.port)}
+
+
 def _workspace(listening: Listening) -> list[str]:
     return list(MODULE) if listening.workspace is None else ["--workspace", str(listening.workspace)]
 
@@ -118,5 +123,6 @@ SERVICES: dict[str, tuple[Callable[[Settings, Listening], Command], Callable[[Se
     "mlflow": (_mlflow, lambda settings: settings.mlflow_port),
     "predictions": (_predictions, lambda settings: settings.service_port),
     "dashboard": (_dashboard, lambda settings: settings.dashboard_port),
+    "metrics": (_metrics, lambda settings: settings.metrics_port),
 }
 """Each by its name: how its process is made, and its port (0: it listens nowhere)."""

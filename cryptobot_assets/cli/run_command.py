@@ -9,21 +9,22 @@ import click
 
 from cryptobot_assets.settings import Settings
 
-SERVICES = ("code", "webserver", "daemon", "mlflow", "predictions", "dashboard")
+SERVICES = ("code", "webserver", "daemon", "mlflow", "predictions", "dashboard", "metrics")
 
 
 @click.command()
-@click.argument("service", type=click.Choice(SERVICES))
+@click.argument("service", type=click.Choice(SERVICES), metavar="SERVICE")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65_535), help="Default as the settings say.")
 @click.option(
     "--workspace",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Dagster's workspace file, for webserver and daemon; default: they load the code themselves.",
+    help="Dagster's workspace file, for webserver and daemon; default CRYPTOBOT_WORKSPACE.",
 )
 def run(service: str, host: str, port: int | None, workspace: Path | None) -> None:
     """Run one service in the foreground, for containers and service managers; `up` runs them all.
 
+    SERVICE is code, webserver, daemon, mlflow, predictions, dashboard or metrics.
     It needs CRYPTOBOT_METADATA_URL, a PostgreSQL server that the services share.
     """
     from cryptobot_assets.cli.run import run_service

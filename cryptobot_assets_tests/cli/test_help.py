@@ -12,7 +12,7 @@ OPTIONS = {
         "--algorithms", "--seed", "--home",
     ),
     "up": (),
-    "run": ("{code|webserver|daemon|mlflow|predictions|dashboard}", "--host", "--port", "--workspace"),
+    "run": ("SERVICE", "metrics", "--host", "--port", "--workspace"),
     "alive": (),
     "dashboard": (),
     "metrics": ("--once", "--host"),

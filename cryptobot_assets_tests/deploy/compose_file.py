@@ -26,7 +26,10 @@ from cryptobot_assets_tests.storage.s3_server import free_ports
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 BIN = Path(sys.executable).parent
-PLACES = ("/tmp", "/run/secrets", "/opt/dagster", "/var/lib/cryptobot", "/etc/cryptobot", "/data")
+PLACES = (
+    "/tmp", "/run/secrets", "/opt/dagster", "/var/lib/cryptobot", "/etc/cryptobot", "/etc/prometheus", "/prometheus",
+    "/data",
+)  # fmt: skip
 """Folders inside containers that are other folders here."""
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
@@ -150,7 +153,10 @@ class Machine:
             if source.startswith("./"):
                 there = self.place(name, target)
                 there.parent.mkdir(parents=True, exist_ok=True)
-                there.write_text(self.spell(name, (DEPLOY / source).read_text()))
+                if (DEPLOY / source).is_dir():
+                    shutil.copytree(DEPLOY / source, there, dirs_exist_ok=True)
+                else:
+                    there.write_text(self.spell(name, (DEPLOY / source).read_text()))
 
     def prepare_image(self) -> None:
         """Secrets, made by the script, and what the image brings."""
@@ -167,5 +173,8 @@ class Machine:
         """Whether a service's own health check says so."""
         kind, *words = self.services[name]["healthcheck"]["test"]
         assert kind == "CMD"
-        argv = self.argv(name, words)
-        return subprocess.run(argv, env=self.environment(name), capture_output=True, timeout=60).returncode == 0
+        argv, environment = self.argv(name, words), self.environment(name)
+        try:
+            return subprocess.run(argv, env=environment, capture_output=True, timeout=120).returncode == 0
+        except subprocess.TimeoutExpired:  # on a machine with much else to do
+            return False

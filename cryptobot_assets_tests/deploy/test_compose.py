@@ -6,13 +6,15 @@ import json
 import time
 from typing import Any
 
+import psutil
 import pytest
 
+from cryptobot_assets_tests.deploy.compose_file import DEPLOY
 from cryptobot_assets_tests.deploy.conftest import Platform
 
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(900)]
 
-PAGES = {"dagster": "/server_info", "mlflow": "/", "dashboard": "/"}
+PAGES = {"dagster": "/server_info", "mlflow": "/", "dashboard": "/", "prometheus": "/-/healthy"}
 RUN_SECONDS = 300
 CODE = "cryptobot_assets.definitions"
 LAUNCH = """mutation ($selector: JobOrPipelineSelector!) {
@@ -57,6 +59,19 @@ def test_predictions_open_with_a_key_alone(platform: Platform) -> None:
     assert ask("predictions", "/metrics", headers=platform.program).status == 404
 
 
+def test_prometheus_reads_service_and_platform(platform: Platform) -> None:
+    deadline = time.monotonic() + RUN_SECONDS
+    while (found := targets(platform)) != {"cryptobot-service": "1", "cryptobot-pipeline": "1", "prometheus": "1"}:
+        assert time.monotonic() < deadline, found
+        time.sleep(1)
+
+
+def targets(platform: Platform) -> dict[str, str]:
+    """Whether Prometheus has what it asks, by job: `1` or `0`."""
+    answer = platform.edge.ask("prometheus", "/api/v1/query?query=up", headers=platform.person)
+    return {one["metric"]["job"]: one["value"][1] for one in json.loads(answer.text)["data"]["result"]}
+
+
 def test_a_name_that_is_not_ours_gets_no_answer(platform: Platform) -> None:
     with pytest.raises(ConnectionError):
         platform.edge.ask("", "/", headers=platform.person)
@@ -82,3 +97,20 @@ def test_a_run_goes_from_the_page_to_the_code_and_its_logs_come_back(platform: P
     (key,) = {event["fileKey"] for event in events if event.get("fileKey")}
     captured = graphql(platform, CAPTURED, key=[run, "compute_logs", key])["capturedLogs"]
     assert "store_maintenance" in captured["stderr"]
+
+
+def test_services_listen_where_the_file_says_and_write_only_where_they_may(platform: Platform) -> None:
+    machine = platform.machine
+    containers = {machine.address(name) for name in machine.services}
+    found: dict[str, set[tuple[str, int]]] = {}
+    for name, child in platform.children.items():
+        for process in psutil.Process(child.guard.pid).children(recursive=True):
+            for one in process.net_connections(kind="inet"):
+                if one.status == psutil.CONN_LISTEN:
+                    found.setdefault(name, set()).add((one.laddr.ip.removeprefix("::ffff:"), one.laddr.port))
+    inside = {"127.0.0.1"}
+    assert {address for places in found.values() for address, _ in places} <= containers | inside, found
+    assert found["edge"] == {(machine.address("edge"), 8443)}
+    assert "daemon" not in found
+    written = {path.name for path in machine.place("", "/opt/dagster").iterdir()}
+    assert written == {path.name for path in (DEPLOY / "dagster").iterdir()}

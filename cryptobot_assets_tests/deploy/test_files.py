@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -19,8 +21,9 @@ from cryptobot_assets.secret_files import SECRETS
 from cryptobot_assets.settings import Settings
 from cryptobot_assets_tests.deploy.compose_file import DEPLOY, ROOT, read_compose
 
-FOREIGN = {"edge", "postgres", "objects"}
+FOREIGN = {"edge", "postgres", "objects", "prometheus", "grafana"}
 TOOLS = ("AWS_", "MLFLOW_", "POSTGRES_", "DAGSTER_")
+MONITORS = {"PROMETHEUS_IMAGE", "GRAFANA_IMAGE"}
 OF_FILES = {"CRYPTOBOT_BUCKET", "CRYPTOBOT_CODE_HOST"}
 """Variables that Dagster's configuration files read, and no code of ours."""
 
@@ -46,11 +49,24 @@ def test_dagster_is_configured_as_in_a_home() -> None:
     assert given == yaml.safe_load(DAGSTER_YAML)
 
 
+def test_prometheus_and_grafana_are_set_up_as_on_one_machine() -> None:
+    here = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    there = yaml.safe_load((DEPLOY / "prometheus" / "compose.yml").read_text())
+    assert {key: there[key] for key in ("global", "rule_files")} == {key: here[key] for key in ("global", "rule_files")}
+    targets = {one["job_name"]: one["static_configs"][0]["targets"] for one in there["scrape_configs"]}
+    assert targets.keys() == {one["job_name"] for one in here["scrape_configs"]}
+    assert targets["cryptobot-service"] == ["predictions:3000"] and targets["cryptobot-pipeline"] == ["metrics:9120"]
+    (given,) = yaml.safe_load((DEPLOY / "grafana" / "compose-datasource.yml").read_text())["datasources"]
+    (file,) = (DEPLOY / "grafana" / "provisioning" / "datasources").iterdir()
+    (known,) = yaml.safe_load(file.read_text())["datasources"]
+    assert given == known | {"url": "http://prometheus:9090"}
+
+
 def test_every_service_of_ours_is_there(compose: dict[str, Any]) -> None:
     assert tuple(SERVICES) == OFFERED
-    assert compose["services"].keys() == FOREIGN | SERVICES.keys()
     elsewhere = json.loads((DEPLOY / "services.json").read_text())
-    for name in SERVICES:
+    assert compose["services"].keys() == FOREIGN | SERVICES.keys() >= elsewhere.keys()
+    for name in elsewhere:
         assert compose["services"][name]["command"] == elsewhere[name]["command"]
         assert compose["services"][name]["healthcheck"]["test"] == ["CMD", *elsewhere[name]["health"]]
 
@@ -96,10 +112,26 @@ def test_secrets_are_drawn_once_and_are_their_owners_alone(tmp_path: Path) -> No
         return {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
 
     first = make()
-    assert first.keys() == {*read_compose({})["secrets"], "people_password", "grafana_admin_password"}
+    assert first.keys() == {*read_compose({})["secrets"], "people_password"}
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in (tmp_path / "secrets").iterdir())
     assert make() == first
     (tmp_path / "secrets" / "api_key").unlink()
     again = make()
     assert {name for name in first if first[name] != again[name]} == {"api_key"}
     assert len(first["api_key"]) == 43 and first["api_key"] not in first["metadata_url"]
+
+
+def test_images_are_pinned_by_what_the_registry_says(tmp_path: Path) -> None:
+    for name in ("pin-images", "compose.yaml"):
+        shutil.copy(DEPLOY / name, tmp_path / name)
+    registry = tmp_path / "docker"
+    registry.write_text('#!/bin/sh\necho "sha256:$(echo "$4" | sha256sum | cut -c1-64)"\n')
+    registry.chmod(0o755)
+    for _ in range(2):
+        path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        subprocess.run([tmp_path / "pin-images"], check=True, capture_output=True, env={**os.environ, **path})
+    pins = dict(line.split("=") for line in (tmp_path / ".env").read_text().splitlines())
+    assert pins.keys() == {"PYTHON_IMAGE", "NGINX_IMAGE", "POSTGRES_IMAGE", "SEAWEEDFS_IMAGE", *MONITORS}
+    assert all(re.fullmatch(r"[a-z/]+@sha256:[0-9a-f]{64}", image) for image in pins.values()), pins
+    used = read_compose(pins)["services"]["postgres"]["image"]
+    assert used == pins["POSTGRES_IMAGE"]
