@@ -1,7 +1,8 @@
-"""Pictures in the docs that are drawn from the code equal what the code draws now."""
+"""The docs are true to the code: pictures drawn from it, every variable named, every link leads somewhere."""
 
 from __future__ import annotations
 
+import re
 import runpy
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.settings import Settings
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
 pytestmark = pytest.mark.filterwarnings(
     "ignore::dagster._utils.warnings.BetaWarning", "ignore::pydantic.warnings.PydanticDeprecatedSince20"
 )
@@ -44,3 +46,16 @@ def test_boxes_of_the_asset_graph_do_not_touch(graph: dict[str, Any]) -> None:
             other is box or abs(box.x - other.x) > graph["WIDTH"] or abs(box.y - other.y) > graph["HEIGHT"]
             for other in boxes
         )
+
+
+def test_every_variable_stands_in_the_settings_and_none_that_is_not_read() -> None:
+    told = set(re.findall(r"\bCRYPTOBOT_[A-Z0-9_]+", (DOCS / "settings.md").read_text()))
+    read = {f"CRYPTOBOT_{name.upper()}" for name, field in Settings.model_fields.items() if not field.validation_alias}
+    assert read <= told, "name them in docs/settings.md"
+    assert told <= read, "docs/settings.md names what nothing reads"
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"

@@ -37,7 +37,7 @@ PATH = click.Path(path_type=Path)
 def cryptobot(debug: bool) -> None:
     """Crypto price prediction from klines to served predictions, evaluated honestly.
 
-    Settings are environment variables (CRYPTOBOT_HOME, CRYPTOBOT_CURRENCIES, ...); see the README.
+    Settings are environment variables (CRYPTOBOT_HOME, CRYPTOBOT_CURRENCIES, ...); see docs/settings.md.
     """
 
 
