@@ -47,9 +47,10 @@ DRIFT = {
 
 @dataclass(frozen=True)
 class LastRun:
-    """The last run of an asset that ended: when (Unix time), how, and how long it took."""
+    """The last run of an asset that ended: when (Unix time), its place in storage, how, and how long it took."""
 
     ended: float
+    place: int
     outcome: str
     seconds: float
 
@@ -126,8 +127,9 @@ class DagsterWatch:
             if asset not in self._keys:
                 continue
             self._ended[asset, outcome] += count
-            if asset not in self._last or self._last[asset].ended < ended:
-                self._last[asset] = LastRun(ended, outcome, max(ended - began, 0.0))
+            held = self._last.get(asset)
+            if held is None or (held.ended, held.place) < (ended, record.storage_id):
+                self._last[asset] = LastRun(ended, record.storage_id, outcome, max(ended - began, 0.0))
 
     def _materialized(self) -> Iterable[Figure]:
         for record in self._instance.get_asset_records(list(self._keys.values())):

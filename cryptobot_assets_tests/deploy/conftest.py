@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +48,9 @@ class Platform:
 @pytest.fixture(scope="session")
 def nginx() -> str:
     """The reverse proxy; where everything is required its absence is a failure, else the test is skipped."""
-    path = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    path = shutil.which(
+        "nginx", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
+    )
     if path is None:
         reason = "no nginx: install Debian's package nginx-light, or run `make test`, which does"
         if os.environ.get("CI") or os.environ.get("CRYPTOBOT_REQUIRE_ALL") == "1":

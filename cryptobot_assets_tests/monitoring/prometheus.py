@@ -44,7 +44,7 @@ class Prometheus:
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The series an expression gives now; fails with Prometheus' own words where it is none."""
         reply = self.client.get("/api/v1/query", params={"query": expression})
-        assert reply.status_code == 200, f"{expression}: {reply.json().get('error')}"
+        assert reply.status_code == 200, f"{expression}: {reply.text}"
         return reply.json()["data"]["result"]
 
     def query_until_there(self, expression: str) -> list[dict[str, Any]]:

@@ -96,6 +96,7 @@ def kill_everything(spool: Path, service: Service) -> None:
         at = time.time()
         os.killpg(service.process.pid, signal.SIGKILL)
         service.process.wait(20)
+    wait_until(lambda: not workers(spool), seconds=20, what="the end of every worker")
     require_recorded(spool, hammer, until=at)
 
 
