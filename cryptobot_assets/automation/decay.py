@@ -26,7 +26,7 @@ def decay_sensors(partitions: Partitions) -> dg.Definitions:
     @dg.sensor(
         name="drift_sensor",
         job_name=ASSET_JOB,
-        minimum_interval_seconds=max(settings.sensor_seconds, 30),
+        minimum_interval_seconds=settings.sensor_seconds,
         default_status=sensor_status(settings),
         description=(
             "After every verdict on a market, its drift report; after a report that found drift or decay, a training "
