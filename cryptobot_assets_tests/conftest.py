@@ -21,6 +21,7 @@ from cryptobot_assets.exchange.market import Market
 from cryptobot_assets.exchange.server import make_app, start
 from cryptobot_assets.storage import weight_file
 from cryptobot_assets.storage.registry import Registry
+from cryptobot_assets_tests.programs import require_program
 
 MakeExchange = Callable[..., str]
 MakeDatabase = Callable[[Path], str]
@@ -36,13 +37,7 @@ CHROMIUM_FLAGS = (
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """The browser; where everything is required its absence is a failure, else the test is skipped."""
-    path = shutil.which("chromium")
-    if path is None:
-        reason = "no chromium on the PATH: install Debian's package chromium, or run `make test`, which does"
-        if os.environ.get("CI") or os.environ.get("CRYPTOBOT_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
+    return require_program("chromium", "chromium")
 
 
 def pytest_configure() -> None:

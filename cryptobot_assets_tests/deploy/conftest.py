@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +14,7 @@ from cryptobot_assets.processes import Child, Supervisor
 from cryptobot_assets.storage.embedded_postgres import EmbeddedPostgres
 from cryptobot_assets_tests.deploy.compose_file import Machine, in_order, read_compose
 from cryptobot_assets_tests.deploy.edge import Edge
+from cryptobot_assets_tests.programs import require_program
 
 PATIENCE_SECONDS = 700
 LOOK_SECONDS = 1.0
@@ -48,15 +46,7 @@ class Platform:
 @pytest.fixture(scope="session")
 def nginx() -> str:
     """The reverse proxy; where everything is required its absence is a failure, else the test is skipped."""
-    path = shutil.which(
-        "nginx", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
-    )
-    if path is None:
-        reason = "no nginx: install Debian's package nginx-light, or run `make test`, which does"
-        if os.environ.get("CI") or os.environ.get("CRYPTOBOT_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
+    return require_program("nginx", "nginx")
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,24 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
+from cryptobot_assets_tests.programs import require_program
 from cryptobot_assets_tests.serving.platform import free_port
 
 START_SECONDS = 60
 SCRAPE_SECONDS = 1
 PATIENCE_SECONDS = 20
-
-
-def require_program(name: str) -> str:
-    """A program of Debian's package prometheus; where everything is required its absence is a failure."""
-    path = shutil.which(name, path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    if path is None:
-        reason = f"no {name} on the PATH: install Debian's package prometheus, or run `make test`, which does"
-        if os.environ.get("CI") or os.environ.get("CRYPTOBOT_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
 
 
 @dataclass(frozen=True)
@@ -63,7 +49,7 @@ class Prometheus:
 @contextmanager
 def running_prometheus(folder: Path, jobs: Mapping[str, int], rules: Path) -> Iterator[Prometheus]:
     """Scrape ports of this machine by name of the job; begins when each was read twice."""
-    port, program = free_port(), require_program("prometheus")
+    port, program = free_port(), require_program("prometheus", "prometheus")
     scrapes = [{"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{at}"]}]} for job, at in jobs.items()]
     every = f"{SCRAPE_SECONDS}s"
     told = {"global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": "1s"}}

@@ -21,8 +21,9 @@ from cryptobot_assets.serving.metrics import Metrics
 from cryptobot_assets.serving.prediction_log import SpoolLog
 from cryptobot_assets.serving.registry_models import RegistryModels
 from cryptobot_assets_tests.monitoring.deployed import ROOT, RULES, dashboards, filled_in, lacking, panels, selectors
-from cryptobot_assets_tests.monitoring.prometheus import Prometheus, require_program, running_prometheus
+from cryptobot_assets_tests.monitoring.prometheus import Prometheus, running_prometheus
 from cryptobot_assets_tests.monitoring.world import World
+from cryptobot_assets_tests.programs import require_program
 from cryptobot_assets_tests.serving.fakes import NEWEST, FakeFeatures
 from cryptobot_assets_tests.serving.sockets import over_a_socket
 
@@ -62,7 +63,7 @@ def ask(client: httpx.Client) -> None:
 def prometheus(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """Prometheus over both, with the rules of `deploy`."""
     folder = tmp_path_factory.mktemp("prometheus")
-    require_program("prometheus")
+    require_program("prometheus", "prometheus")
     watcher = Watcher(world.sources(), every_seconds=60)
     watcher.read_all()
     with ExitStack() as stack:
@@ -123,7 +124,7 @@ def test_a_misspelt_metric_or_label_would_be_seen(prometheus: Prometheus) -> Non
 
 
 def test_promtool_accepts_configuration_and_rules_and_the_rules_pass_their_tests() -> None:
-    promtool = require_program("promtool")
+    promtool = require_program("promtool", "prometheus")
     config = ROOT / "deploy" / "prometheus" / "prometheus.yml"
     tests = sorted((ROOT / "deploy" / "prometheus" / "tests").glob("*.yml"))
     assert tests
