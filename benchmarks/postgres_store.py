@@ -28,10 +28,10 @@ import polars as pl
 import psycopg2
 from adbc_driver_postgresql import dbapi
 
+from cryptobot_assets.contracts.factories import make_klines
 from cryptobot_assets.storage.embedded_postgres import EmbeddedPostgres
 from cryptobot_assets.storage.postgres import PostgresStore
 from cryptobot_assets.storage.store import KLINES
-from cryptobot_assets_tests.factories import make_klines
 from cryptobot_assets_tests.storage.postgres_server import run, url_of
 
 CURRENCY = "BTCUSDT"

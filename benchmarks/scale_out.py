@@ -25,6 +25,7 @@ import psutil
 
 from cryptobot_assets.assets.features import indicated
 from cryptobot_assets.checks.features import IndicatorChecks
+from cryptobot_assets.contracts.factories import START
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.klines import KLINE_SCHEMA
 from cryptobot_assets.domain.sources import Span, block_days, together
@@ -32,7 +33,6 @@ from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import INDICATORS, KLINES
 from cryptobot_assets_tests.cluster_processes import running_cluster
-from cryptobot_assets_tests.factories import START
 
 INTERVAL = "1m"
 ONE, SPREAD, KILLED = "one process", "workers", "workers, one killed"

@@ -12,6 +12,7 @@ import pytest
 from cryptobot_assets.assets.features import indicate_here, indicated
 from cryptobot_assets.checks.features import IndicatorChecks
 from cryptobot_assets.cluster import open_cluster
+from cryptobot_assets.contracts.factories import START, make_klines
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.errors import ProcessError, UsageError
@@ -19,7 +20,6 @@ from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import INDICATORS, KLINES
 from cryptobot_assets_tests.cluster_processes import running_cluster
-from cryptobot_assets_tests.factories import START, make_klines
 
 DAYS = 40
 NAMES = ("BTCUSDT", "ETHUSDT", "LTCUSDT")

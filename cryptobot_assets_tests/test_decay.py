@@ -14,6 +14,8 @@ import pytest
 
 from cryptobot_assets import decay
 from cryptobot_assets.assets.decay import CHECKS, RETRAIN, decay_assets
+from cryptobot_assets.contracts.factories import START, make_closes, make_predictions
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.decay import look_at_champion
 from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.errors import NoModel
@@ -23,8 +25,6 @@ from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry_records import CURRENCIES, INTERVAL_HIGH, INTERVAL_LOW, RegisteredVersion
 from cryptobot_assets.storage.store import INDICATORS, PREDICTIONS
 from cryptobot_assets_tests.assets.test_predictions import make_version
-from cryptobot_assets_tests.contracts.store_contract import make_rows
-from cryptobot_assets_tests.factories import START, make_closes, make_predictions
 
 DAYS, CUTOFF_DAY, SHIFT_DAY = 240, 160, 233
 CUTOFF = START + CUTOFF_DAY * DAY

@@ -12,6 +12,8 @@ import pytest
 import cryptobot_assets
 from cryptobot_assets.assets.predictions import predict_block
 from cryptobot_assets.assets.training_set import TrainingSets
+from cryptobot_assets.contracts.factories import START, make_klines, make_predictions
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.relative import RELATIVE_FEATURES
 from cryptobot_assets.errors import NotEnoughHistory, UsageError
@@ -26,8 +28,6 @@ from cryptobot_assets.storage.samples import SampleReader
 from cryptobot_assets.storage.store import INDICATORS, KLINES, PREDICTIONS
 from cryptobot_assets_tests.assets.test_predictions import Scorer, make_version
 from cryptobot_assets_tests.conftest import MakeDatabase
-from cryptobot_assets_tests.contracts.store_contract import make_rows
-from cryptobot_assets_tests.factories import START, make_klines, make_predictions
 
 DAYS = 44
 NAMES = tuple(f"C{n}USDT" for n in range(5))

@@ -71,6 +71,7 @@ BESIDE = {
         "page",
         "dashboard",
     },
+    "contracts": {"errors", "domain", "models", "storage", "contracts"},
 }
 """Parts that stand beside the floors, and all they may import."""
 
@@ -107,6 +108,7 @@ HOMES = {
     "bentoml": ("serving/service.py",),
     "streamlit": ("dashboard/views/",),
     "plotly": ("dashboard/figures",),
+    "pytest": ("contracts/",),
     "starlette": ("serving/",),
     "prometheus_client": ("serving/metrics.py", "monitoring/exposition.py"),
     "pydantic": ("automation_settings.py", "cluster_settings.py", "service_settings.py", "settings.py"),
@@ -304,10 +306,18 @@ def test_a_library_has_one_home(library: str):
 
 def test_every_library_in_use_is_asked_for_by_name():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {_plain(re.split(r"[\[<>=!~; ]", one)[0]) for one in project["dependencies"]}
-    used = set().union(*(libraries(path) for path in modules()))
-    provided = packages_distributions()
-    assert {name for name in used if not {_plain(one) for one in provided.get(name, [name])} & declared} == set()
+    for paths, extras in (
+        ([path for path in modules() if part_of(path) != "contracts"], []),
+        (modules("contracts"), project["optional-dependencies"]["contracts"]),
+    ):
+        declared = {_plain(re.split(r"[\[<>=!~; ]", one)[0]) for one in (*project["dependencies"], *extras)}
+        used = set().union(*(libraries(path) for path in paths))
+        provided = packages_distributions()
+        assert {name for name in used if not {_plain(one) for one in provided.get(name, [name])} & declared} == set()
+
+
+def test_only_tests_import_the_contracts():
+    assert [path for path in modules() if "contracts" in parts(path) and part_of(path) != "contracts"] == []
 
 
 def _plain(distribution: str) -> str:

@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from cryptobot_assets.assets.evaluation import universe_then
+from cryptobot_assets.contracts.factories import hours_after, make_predictions
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.domain.universe import Listing
 from cryptobot_assets.leaderboard import (
     Tapes,
@@ -23,8 +25,6 @@ from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.listings import write_listings
 from cryptobot_assets.storage.store import INDICATORS, KLINES, PREDICTIONS
-from cryptobot_assets_tests.contracts.store_contract import make_rows
-from cryptobot_assets_tests.factories import hours_after, make_predictions
 
 HOURS = 24 * 12
 NAMES = ("ADAUSDT", "BTCUSDT", "ETHUSDT")

@@ -8,13 +8,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from cryptobot_assets.contracts.factories import hours_after, make_klines
 from cryptobot_assets.domain.gap_grid import Kind
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import GAPS, KLINES, Store
 from cryptobot_assets.wholeness import known_instants, stored_instants
-from cryptobot_assets_tests.factories import hours_after, make_klines
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster._utils.warnings.BetaWarning")
 NAMES = ("BTCUSDT", "ETHUSDT")

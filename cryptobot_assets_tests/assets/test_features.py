@@ -10,12 +10,12 @@ import pytest
 
 from cryptobot_assets.assets.features import compute, indicate, keep_up, make, store_indicators
 from cryptobot_assets.checks.features import IndicatorChecks
+from cryptobot_assets.contracts.factories import START, hours_after, make_klines
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.partitions import Span
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import INDICATORS, KLINES
-from cryptobot_assets_tests.factories import START, hours_after, make_klines
 
 DAYS = 130
 END = START + DAYS * DAY

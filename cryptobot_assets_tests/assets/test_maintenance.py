@@ -10,6 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from cryptobot_assets.assets.maintenance import maintenance_assets
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.errors import RegistryError
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.progress import Silent
@@ -20,7 +21,6 @@ from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import INDICATORS, TABLES, Store
 from cryptobot_assets_tests.conftest import MakeDatabase
-from cryptobot_assets_tests.contracts.store_contract import make_rows
 
 HOURS_A_COMMIT = timedelta(hours=4)
 

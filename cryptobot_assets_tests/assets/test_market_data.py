@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from cryptobot_assets.assets.market_data import market_data_assets, store_klines
+from cryptobot_assets.contracts.factories import START, hours_after, make_klines
 from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.exchange.clock import fixed_clock
 from cryptobot_assets.exchange.market import to_ms
@@ -23,7 +24,6 @@ from cryptobot_assets.storage.history import History
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import GAPS, KLINES, Table
 from cryptobot_assets_tests.exchange.markets import HOUR_MS, START_MS, make_market, make_series
-from cryptobot_assets_tests.factories import START, hours_after, make_klines
 
 DAYS = Span("BTCUSDT", START, START + 3 * DAY)
 

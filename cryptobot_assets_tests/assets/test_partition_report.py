@@ -10,10 +10,10 @@ import pytest
 from cryptobot_assets.assets.links import mlflow_address
 from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.assets.pictures import MOST_POINTS
+from cryptobot_assets.contracts.factories import make_times
 from cryptobot_assets.domain.gaps import find_gaps, missing_times
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
-from cryptobot_assets_tests.factories import make_times
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster._utils.warnings.BetaWarning")
 

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 
 from cryptobot_assets.assets.patience import LONGEST_SECONDS, Patience, ask_patiently, fetch_patiently
+from cryptobot_assets.contracts.factories import START
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.errors import BadKlines, ExchangeError, ExchangeUnreachable, RateLimited
 from cryptobot_assets.progress import Progress, Silent
 from cryptobot_assets.storage.history import Fetched
-from cryptobot_assets_tests.factories import START
 
 SPANS = [Span(name, START, START + DAY) for name in ("BTCUSDT", "ETHUSDT", "LTCUSDT")]
 GONE = ExchangeUnreachable("nothing answers there")

@@ -13,10 +13,10 @@ import pytest
 from matplotlib.image import imread
 
 from cryptobot_assets.assets import pictures
+from cryptobot_assets.contracts.factories import START, make_klines
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.ledger import COVERAGE_SCHEMA
-from cryptobot_assets_tests.factories import START, make_klines
 
 HOURS = 24 * 60
 FIRST = np.datetime64("2024-01-01T00", "us")

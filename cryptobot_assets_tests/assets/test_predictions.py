@@ -16,14 +16,14 @@ import pytest
 
 from cryptobot_assets.assets import predictions
 from cryptobot_assets.assets.predictions import Lineup, predict_block, read_lineup
+from cryptobot_assets.contracts.factories import START, hours_after
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.partitions import Span
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets.storage.samples import SampleReader
 from cryptobot_assets.storage.store import INDICATORS, PREDICTIONS
-from cryptobot_assets_tests.contracts.store_contract import make_rows
-from cryptobot_assets_tests.factories import START, hours_after
 
 HOURS = 24 * 12
 END = START + 12 * DAY

@@ -12,6 +12,7 @@ import pytest
 
 from cryptobot_assets.assets.challenger import appoint
 from cryptobot_assets.assets.promotion import crown
+from cryptobot_assets.contracts.factories import CUTOFF
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.promotion import Candidate
 from cryptobot_assets.domain.significance import Superiority
@@ -19,7 +20,6 @@ from cryptobot_assets.domain.trial_days import Overfitting
 from cryptobot_assets.errors import NoModel
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets_tests.assets.test_predictions import make_version
-from cryptobot_assets_tests.factories import CUTOFF
 
 ZERO = 1.0
 GOOD, BETTER, BAD = 0.9, 0.8, 1.1

@@ -12,6 +12,7 @@ import pytest
 
 from cryptobot_assets.assets.retraining import Retrained, retrain
 from cryptobot_assets.assets.training import training_assets
+from cryptobot_assets.contracts.factories import START, make_klines
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.errors import NoModel, StoreError
@@ -23,7 +24,6 @@ from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import CURRENCIES, STORE_VERSION, RegisteredVersion
 from cryptobot_assets.storage.store import INDICATORS, KLINES
 from cryptobot_assets_tests.conftest import MakeDatabase
-from cryptobot_assets_tests.factories import START, make_klines
 
 NAMES = ("ADAUSDT", "BTCUSDT")
 DAYS, MORE = 62, 8

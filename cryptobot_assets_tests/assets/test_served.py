@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 
 from cryptobot_assets.assets.served import read_outcomes, served_assets, write_outcomes
+from cryptobot_assets.contracts.factories import START, make_klines
 from cryptobot_assets.domain.served import PREDICTION_KEY
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.served_spool import FOLDER, Entry, Served, SpoolFile, as_rows, store_served
 from cryptobot_assets.storage.store import KLINES, PREDICTION_OUTCOMES, SERVED_PREDICTIONS
-from cryptobot_assets_tests.factories import START, make_klines
 from cryptobot_assets_tests.storage.test_served_spool import make_served
 
 HOUR = timedelta(hours=1)

@@ -17,6 +17,7 @@ from cryptobot_assets.assets.training import model_asset_name, training_assets
 from cryptobot_assets.assets.training_set import TrainingSet, TrainingSets
 from cryptobot_assets.checks.findings import Check
 from cryptobot_assets.checks.training import AHEAD, APART, CUTS, HANDED, LABELS, PURGE, TRAINING_CHECKS
+from cryptobot_assets.contracts.factories import START, make_klines
 from cryptobot_assets.domain.cpcv import Combinatorial, combinatorial_folds
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY
@@ -32,7 +33,6 @@ from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import INDICATORS, KLINES
 from cryptobot_assets.storage.trial_history import read_trial_days
 from cryptobot_assets_tests.conftest import MakeDatabase
-from cryptobot_assets_tests.factories import START, make_klines
 
 NAMES = ("ADAUSDT", "BTCUSDT", "ETHUSDT")
 DAYS = 60

@@ -13,6 +13,7 @@ import pytest
 
 from cryptobot_assets.assets.training import training_assets
 from cryptobot_assets.assets.training_set import TrainingSets
+from cryptobot_assets.contracts.factories import START, make_klines
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.models.algorithms import features_of
@@ -20,7 +21,6 @@ from cryptobot_assets.partitions import Partitions, model_key
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import INDICATORS, KLINES
-from cryptobot_assets_tests.factories import START, make_klines
 
 NAMES = ("ADAUSDT", "BTCUSDT", "ETHUSDT", "LTCUSDT", "XRPUSDT")
 DAYS = 100

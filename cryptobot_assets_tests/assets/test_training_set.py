@@ -9,14 +9,14 @@ import polars as pl
 import pytest
 
 from cryptobot_assets.assets.training_set import TrainingSets, evenly
+from cryptobot_assets.contracts.factories import START, hours_after
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.errors import NotEnoughHistory
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import INDICATORS
-from cryptobot_assets_tests.contracts.store_contract import make_rows
-from cryptobot_assets_tests.factories import START, hours_after
 
 NAMES = ("ADAUSDT", "BTCUSDT")
 FEATURES = ("close_lag_25h", "rsi_14h")

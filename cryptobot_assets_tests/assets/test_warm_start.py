@@ -15,6 +15,7 @@ from cryptobot_assets.assets import fitting
 from cryptobot_assets.assets.members import members_start
 from cryptobot_assets.assets.retraining import retrain
 from cryptobot_assets.assets.warm_start import warm_start
+from cryptobot_assets.contracts.factories import START
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.errors import NoModel
 from cryptobot_assets.models.ensemble import own
@@ -26,7 +27,6 @@ from cryptobot_assets.storage.registry_records import STARTING_POINT, TUNED
 from cryptobot_assets.storage.store import INDICATORS
 from cryptobot_assets_tests.assets.trained import Trained
 from cryptobot_assets_tests.conftest import MakeDatabase
-from cryptobot_assets_tests.factories import START
 
 MARKET = "BTCUSDT"
 FIRST, SECOND = START + 50 * DAY, START + 57 * DAY

@@ -10,6 +10,7 @@ import dagster as dg
 import polars as pl
 
 from cryptobot_assets.assets.training import training_assets
+from cryptobot_assets.contracts.factories import START, make_klines
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.models.loading import Scorer, load_scorer
@@ -20,7 +21,6 @@ from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets.storage.store import INDICATORS, KLINES
-from cryptobot_assets_tests.factories import START, make_klines
 
 DAYS = 62
 

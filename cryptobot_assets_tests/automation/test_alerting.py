@@ -27,11 +27,11 @@ from cryptobot_assets.automation.alerting import AlertState, read_state, write_s
 from cryptobot_assets.automation.failed_checks import FailedCheck, check_problems, failed_checks
 from cryptobot_assets.automation.pages import Pages
 from cryptobot_assets.automation.records import PROCESS_TAG
+from cryptobot_assets.contracts.factories import START, make_klines
 from cryptobot_assets.errors import ExchangeUnreachable, StoreError
 from cryptobot_assets.storage.store import KLINES, LISTINGS
 from cryptobot_assets_tests.alerts.servers import Received
 from cryptobot_assets_tests.automation.ticks import RANGE, Platform
-from cryptobot_assets_tests.factories import START, make_klines
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::dagster._utils.warnings.BetaWarning",

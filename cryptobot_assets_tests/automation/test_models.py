@@ -7,12 +7,12 @@ from datetime import date, timedelta
 import pytest
 
 from cryptobot_assets.automation.models import can_train, models_of, trained_markets
+from cryptobot_assets.contracts.factories import make_closes
 from cryptobot_assets.domain.intervals import day_start
 from cryptobot_assets.models.algorithms import DEFAULT_ALGORITHMS, usable_algorithms
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.store import INDICATORS
 from cryptobot_assets_tests.automation.ticks import CURRENCIES, Platform, keys
-from cryptobot_assets_tests.factories import make_closes
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::dagster._utils.warnings.BetaWarning", "ignore::pydantic.warnings.PydanticDeprecatedSince20"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.storage.store import INDICATORS, KLINES, PAPER_BALANCES
 from cryptobot_assets_tests.automation.ticks import CURRENCIES, Platform
-from cryptobot_assets_tests.contracts.store_contract import make_rows
 
 
 def test_a_run_is_asked_for_once_there_is_a_champion_and_an_hour_to_book(platform: Platform) -> None:

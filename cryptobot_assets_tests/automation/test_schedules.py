@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from cryptobot_assets.automation.causes import first_cause
+from cryptobot_assets.contracts.factories import START, make_klines
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.errors import ExchangeUnreachable, StoreError
 from cryptobot_assets.exchange.clock import fixed_clock
@@ -22,7 +23,6 @@ from cryptobot_assets.storage.store import KLINES
 from cryptobot_assets_tests.automation.ticks import CURRENCIES, Platform, keys, open_platform, ranges_asked
 from cryptobot_assets_tests.conftest import MakeExchange
 from cryptobot_assets_tests.exchange.markets import make_market, make_series
-from cryptobot_assets_tests.factories import START, make_klines
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::dagster._utils.warnings.BetaWarning", "ignore::pydantic.warnings.PydanticDeprecatedSince20"

@@ -6,7 +6,7 @@ import dagster as dg
 import polars as pl
 
 from cryptobot_assets.checks.findings import MOST_PLACES, Check, Findings, specs
-from cryptobot_assets_tests.factories import hours_after, make_times
+from cryptobot_assets.contracts.factories import hours_after, make_times
 
 HARD = Check("rows_are_right", "All of them.", blocking=True)
 SOFT = Check("rows_are_likely", "Most of them.", severity=dg.AssetCheckSeverity.WARN)

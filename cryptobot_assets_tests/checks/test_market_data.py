@@ -8,13 +8,13 @@ import polars as pl
 import pytest
 
 from cryptobot_assets.checks.market_data import JUMPS, KEYS, KLINE_CHECKS, ORDER, WHOLE, KlineChecks
+from cryptobot_assets.contracts.factories import START, hours_after, make_klines
 from cryptobot_assets.domain.gaps import find_gaps
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import GAPS, KLINES
 from cryptobot_assets_tests.checks.tampering import append
-from cryptobot_assets_tests.factories import START, hours_after, make_klines
 
 HOLE = hours_after(20), hours_after(22)
 SPANS = [Span(name, START, hours_after(48)) for name in ("BTCUSDT", "ETHUSDT")]

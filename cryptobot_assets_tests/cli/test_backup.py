@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from polars.testing import assert_frame_equal
 
+from cryptobot_assets.contracts.factories import START
+from cryptobot_assets.contracts.table_rows import END, make_rows
 from cryptobot_assets.home import RESTORE_NOTE
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import KLINES
 from cryptobot_assets_tests.cli.conftest import Run
-from cryptobot_assets_tests.contracts.store_contract import END, make_rows
-from cryptobot_assets_tests.factories import START
 
 ROWS = make_rows(KLINES)
 

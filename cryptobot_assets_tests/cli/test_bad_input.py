@@ -15,12 +15,12 @@ import polars as pl
 import pytest
 
 from cryptobot_assets.cli.market import MarketPlan
+from cryptobot_assets.contracts.factories import make_klines
 from cryptobot_assets.home import HomeLock
 from cryptobot_assets.processes import free_port
 from cryptobot_assets.profile import HomeProfile, write_profile
 from cryptobot_assets_tests.cli.conftest import Outcome, Run
 from cryptobot_assets_tests.exchange.markets import make_market
-from cryptobot_assets_tests.factories import make_klines
 
 DAYS = ("--from", "2025-01-01", "--to", "2025-01-02")
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from polars.testing import assert_frame_equal
 
+from cryptobot_assets.contracts.factories import START, hours_after, make_klines
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.progress import Silent
 from cryptobot_assets.storage.copying import BLOCK, copy_block, copy_blocks, copy_store
@@ -17,8 +19,6 @@ from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.postgres import PostgresStore
 from cryptobot_assets.storage.store import INDICATORS, KLINES, PREDICTIONS, TABLES, Store
 from cryptobot_assets_tests.cli.conftest import Run
-from cryptobot_assets_tests.contracts.store_contract import make_rows
-from cryptobot_assets_tests.factories import START, hours_after, make_klines
 from cryptobot_assets_tests.storage.postgres_server import make_database
 
 HOURS = 24 * 200

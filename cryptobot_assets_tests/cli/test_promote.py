@@ -9,6 +9,8 @@ import pytest
 
 from cryptobot_assets.assets.promotion import crown
 from cryptobot_assets.cli.promote import find_version, who
+from cryptobot_assets.contracts.factories import make_predictions
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.domain.evaluation import skill_of
 from cryptobot_assets.errors import NoModel
 from cryptobot_assets.leaderboard import evaluate_market
@@ -19,8 +21,6 @@ from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import INDICATORS, PREDICTIONS
 from cryptobot_assets_tests.cli.conftest import Run
 from cryptobot_assets_tests.conftest import MakeDatabase
-from cryptobot_assets_tests.contracts.store_contract import make_rows
-from cryptobot_assets_tests.factories import make_predictions
 from cryptobot_assets_tests.storage.test_registry import train
 
 NAMES = ("ADAUSDT", "BTCUSDT", "ETHUSDT")

@@ -12,10 +12,10 @@ import polars as pl
 import pytest
 
 from cryptobot_assets.cli.ranges import PARTITIONS_A_RUN, KeyRange, missing_ranges, whole_ranges
+from cryptobot_assets.contracts.factories import START, make_klines
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.store import INDICATORS, KLINES, open_store
-from cryptobot_assets_tests.factories import START, make_klines
 
 pytestmark = pytest.mark.filterwarnings("ignore::dagster._utils.warnings.BetaWarning")
 FIRST, LAST = date(2024, 1, 1), date(2024, 1, 4)

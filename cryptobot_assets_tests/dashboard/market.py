@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from cryptobot_assets.contracts.factories import hours_after, make_predictions
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, PREDICTIONS, Store
-from cryptobot_assets_tests.contracts.store_contract import make_rows
-from cryptobot_assets_tests.factories import hours_after, make_predictions
 
 NAMES = ("ADAUSDT", "BTCUSDT", "ETHUSDT")
 DAYS = 25

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
+from cryptobot_assets.contracts.factories import START, hours_after
 from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.domain.paper_ledger import BALANCE_SCHEMA, DECISION_SCHEMA, FILL_SCHEMA
 from cryptobot_assets.domain.served import OUTCOME_SCHEMA, SERVED_SCHEMA
@@ -18,7 +19,6 @@ from cryptobot_assets.storage.store import (
     SERVED_PREDICTIONS,
     Store,
 )
-from cryptobot_assets_tests.factories import START, hours_after
 
 CAPITAL = 1000.0
 PAPER_DAYS, SERVED_DAYS = 12, 4

@@ -6,12 +6,12 @@ from datetime import datetime
 
 import numpy as np
 
+from cryptobot_assets.contracts.factories import START
 from cryptobot_assets.domain.labels import PREDICTION_DEFINITION
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.card import ModelCard, warmup
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import CURRENCIES, Override, RegisteredVersion, Training
-from cryptobot_assets_tests.factories import START
 
 FEATURES = ("close_lag_1h", "close_lag_25h")
 UNPROVEN = {"promote": False, "reasons": ["no more than luck"]}

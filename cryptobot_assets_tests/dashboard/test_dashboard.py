@@ -11,6 +11,7 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from cryptobot_assets.contracts.factories import START
 from cryptobot_assets.dashboard import champions, drifting
 from cryptobot_assets.dashboard.command import HEALTH, dashboard_command
 from cryptobot_assets.domain.intervals import DAY
@@ -28,7 +29,6 @@ from cryptobot_assets_tests.dashboard.registered import (
     promote_twice,
     register,
 )
-from cryptobot_assets_tests.factories import START
 
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(300)]
 

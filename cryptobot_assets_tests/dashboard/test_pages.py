@@ -12,12 +12,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.dashboard.command import SCRIPT
 from cryptobot_assets.dashboard.views import held
 from cryptobot_assets.processes import free_port
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import INDICATORS, KLINES, PAPER_BALANCES, PREDICTIONS, SERVED_PREDICTIONS
-from cryptobot_assets_tests.contracts.store_contract import make_rows
 from cryptobot_assets_tests.dashboard.market import NAMES, fill
 from cryptobot_assets_tests.dashboard.records import fill_paper, fill_served, served_rows
 

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import polars as pl
 import pytest
 
+from cryptobot_assets.contracts.factories import START
 from cryptobot_assets.dashboard import drifting, health, judging, queries
 from cryptobot_assets.dashboard.drifting import Trained
 from cryptobot_assets.dashboard.queries import Selection, span_of
@@ -20,7 +21,6 @@ from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.postgres import PostgresStore
 from cryptobot_assets.storage.store import INDICATORS, PREDICTIONS, Store
 from cryptobot_assets_tests.dashboard.market import DAYS, NAMES, SECOND_CUTOFF, fill
-from cryptobot_assets_tests.factories import START
 from cryptobot_assets_tests.serving.platform import make_indicators
 from cryptobot_assets_tests.storage.postgres_server import make_database
 

@@ -11,8 +11,8 @@ from mapie.conformity_scores import AbsoluteConformityScore
 from mapie.regression import SplitConformalRegressor
 from sklearn.base import BaseEstimator, RegressorMixin
 
+from cryptobot_assets.contracts.factories import make_closes, make_predictions
 from cryptobot_assets.domain.conformal import interval_coverage, residual_bounds
-from cryptobot_assets_tests.factories import make_closes, make_predictions
 
 
 @dataclass

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cryptobot_assets.contracts.factories import START, make_closes, make_predictions
 from cryptobot_assets.domain.curves import (
     MOST_BPS,
     calibration,
@@ -19,7 +20,6 @@ from cryptobot_assets.domain.curves import (
 from cryptobot_assets.domain.evaluation import Evaluation, evaluate
 from cryptobot_assets.domain.pool_value import Costs, equity
 from cryptobot_assets.domain.portfolio import Run
-from cryptobot_assets_tests.factories import START, make_closes, make_predictions
 
 DRAWS, SEED, CURRENCIES, DAYS = 40, 3, 4, 30
 

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cryptobot_assets.contracts.factories import hours_after, make_scored
 from cryptobot_assets.domain.day_facts import SUMS, day_facts, error_course
 from cryptobot_assets.domain.metrics import classify, score
-from cryptobot_assets_tests.factories import hours_after, make_scored
 
 
 def make_rows(days: int = 6) -> pl.DataFrame:

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cryptobot_assets.contracts.factories import START, hours_after, make_closes, make_predictions
 from cryptobot_assets.domain.evaluation import evaluate, finite, report_row, verdict_in_words
 from cryptobot_assets.domain.pool_value import Control, Costs, replaced_formula
-from cryptobot_assets_tests.factories import START, hours_after, make_closes, make_predictions
 
 COSTS = Costs(fee_bps=10, slippage_bps=2)
 

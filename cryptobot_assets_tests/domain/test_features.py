@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cryptobot_assets.contracts.factories import START, make_closes
 from cryptobot_assets.domain.features import (
     DEFAULT_FEATURES,
     LAG_HOURS,
@@ -20,7 +21,6 @@ from cryptobot_assets.domain.features import (
 from cryptobot_assets.domain.indicators import INDICATOR_NAMES, indicator_frame
 from cryptobot_assets.domain.intervals import DAY, HOUR, interval_delta
 from cryptobot_assets.errors import UsageError
-from cryptobot_assets_tests.factories import START, make_closes
 
 ALL_FEATURES = (*DEFAULT_FEATURES, *(name for name in INDICATOR_NAMES if name not in DEFAULT_FEATURES))
 MINUTE = timedelta(minutes=1)

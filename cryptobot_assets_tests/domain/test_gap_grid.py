@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from cryptobot_assets.contracts.factories import START, hours_after, make_times
 from cryptobot_assets.domain.gap_grid import GapGrid, Kind
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.storage.store import GAPS
-from cryptobot_assets_tests.factories import START, hours_after, make_times
 
 GRID = GapGrid(("ETHUSDT", "BTCUSDT"), START, hours_after(12), "1h")
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryptobot_assets.contracts.factories import START, hours_after, make_times
 from cryptobot_assets.domain.gaps import GAP_COLUMNS, clip_gaps, find_gaps, merge_gaps, splice_gaps
 from cryptobot_assets.domain.intervals import HOUR, interval_delta
 from cryptobot_assets.domain.klines import UTC_TIME
 from cryptobot_assets.storage.store import GAPS
-from cryptobot_assets_tests.factories import START, hours_after, make_times
 
 
 def times_of(numbers, interval: str = "1h") -> pl.Series:

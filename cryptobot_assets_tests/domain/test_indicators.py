@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from cryptobot_assets.contracts.factories import START, make_closes
 from cryptobot_assets.domain.indicators import (
     INDICATOR_NAMES,
     INDICATOR_SCHEMA,
@@ -22,7 +23,6 @@ from cryptobot_assets.domain.indicators import (
 )
 from cryptobot_assets.domain.intervals import DAY, HOUR, interval_delta
 from cryptobot_assets_tests.domain.slow_indicators import slow_indicators
-from cryptobot_assets_tests.factories import START, make_closes
 
 BOTH = pytest.mark.parametrize("interval", ["1m", "1h"])
 EVERY = pytest.mark.parametrize("name", INDICATOR_NAMES)

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from cryptobot_assets.contracts.factories import START, make_klines
 from cryptobot_assets.domain.klines import KLINE_SCHEMA, require_klines
 from cryptobot_assets.errors import BadKlines
-from cryptobot_assets_tests.factories import START, make_klines
 
 
 def spoiled(row: int = 3, count: int = 6, **values: object) -> pl.DataFrame:

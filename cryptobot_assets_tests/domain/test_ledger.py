@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from cryptobot_assets.contracts.factories import START, hours_after
 from cryptobot_assets.domain.gap_grid import GapGrid, Kind
 from cryptobot_assets.domain.intervals import DAY, interval_delta
 from cryptobot_assets.domain.ledger import COVERAGE_SCHEMA, Lifetimes, class_gaps, coverage, newest_instant
-from cryptobot_assets_tests.factories import START, hours_after
 
 NAMES = ("ADA", "BTC", "ETH", "LTC")
 LETTERS = {

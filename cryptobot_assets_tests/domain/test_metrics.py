@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import classification_report
 
+from cryptobot_assets.contracts.factories import START, make_scored, make_times
 from cryptobot_assets.domain.metrics import (
     at_whole_hours,
     classify,
@@ -18,7 +19,6 @@ from cryptobot_assets.domain.metrics import (
     information_coefficient,
     score,
 )
-from cryptobot_assets_tests.factories import START, make_scored, make_times
 
 
 def make_rows(currencies: int, hours: int, *, seed: int = 0, skill: float = 0.3, decimals: int = 4) -> pl.DataFrame:

@@ -9,13 +9,13 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.factories import START, hours_after
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.paper import run, step
 from cryptobot_assets.domain.paper_book import Book, Hour, Terms
 from cryptobot_assets.domain.paper_ledger import between, first_difference, ledger_of
 from cryptobot_assets.domain.pool_value import SLEEVES, Costs
 from cryptobot_assets.domain.portfolio import VOLATILITY_HOURS
-from cryptobot_assets_tests.factories import START, hours_after
 
 COSTS = Costs(fee_bps=80, slippage_bps=20)
 TERMS = Terms(market="ALL", rule="best", costs=COSTS, capital=2400.0, capacity=1.0)

@@ -8,6 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cryptobot_assets.contracts.factories import (
+    START,
+    hours_after,
+    make_closes,
+    make_predictions,
+    make_scored,
+    make_times,
+)
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.pool_value import (
     Costs,
@@ -19,14 +27,6 @@ from cryptobot_assets.domain.pool_value import (
     holding_curve,
     pool_value,
     replaced_formula,
-)
-from cryptobot_assets_tests.factories import (
-    START,
-    hours_after,
-    make_closes,
-    make_predictions,
-    make_scored,
-    make_times,
 )
 
 COSTS = Costs(fee_bps=80, slippage_bps=20)

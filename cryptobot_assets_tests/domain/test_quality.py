@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cryptobot_assets.contracts.factories import START, hours_after, make_closes, make_klines
 from cryptobot_assets.domain.grid import to_grid
 from cryptobot_assets.domain.indicators import INDICATORS, LONGEST_LOOKBACK, indicator_frame
 from cryptobot_assets.domain.intervals import DAY, HOUR, interval_delta
@@ -19,7 +20,6 @@ from cryptobot_assets.domain.quality import (
     find_repeated,
     find_unexplained_nulls,
 )
-from cryptobot_assets_tests.factories import START, hours_after, make_closes, make_klines
 
 
 def spoiled(rows: pl.DataFrame, at: int, **values: object) -> pl.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.factories import START, hours_after
 from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.relative import (
     FEWEST_CURRENCIES,
@@ -15,7 +16,6 @@ from cryptobot_assets.domain.relative import (
     ranks,
     relative_samples,
 )
-from cryptobot_assets_tests.factories import START, hours_after
 
 HOURS = LONGEST_HOURS + 72
 FROM = LONGEST_HOURS + 10

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cryptobot_assets.contracts.factories import make_times
 from cryptobot_assets.domain.significance import (
     CSCV_BLOCKS,
     FEWEST_HOURS,
@@ -18,7 +19,6 @@ from cryptobot_assets.domain.significance import (
     sharpes,
     superiority,
 )
-from cryptobot_assets_tests.factories import make_times
 
 HOURS = 1200
 

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from cryptobot_assets.contracts.factories import hours_after, make_times
 from cryptobot_assets.domain.thinning import broken, line_points, thin
-from cryptobot_assets_tests.factories import hours_after, make_times
 
 MINUTE = timedelta(minutes=1)
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.factories import START, hours_after, make_closes
 from cryptobot_assets.domain.features import DEFAULT_FEATURES, make_samples
 from cryptobot_assets.domain.relative import RELATIVE_FEATURES
 from cryptobot_assets.domain.volatility import has_volatility, trailing_volatility
-from cryptobot_assets_tests.factories import START, hours_after, make_closes
 
 LAGS = tuple(name for name in DEFAULT_FEATURES if name.startswith("close_lag"))
 

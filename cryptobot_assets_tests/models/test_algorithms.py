@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.models import LEARNERS, ModelContract, fit_default, make_returns
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.models.algorithms import ALGORITHMS, DEFAULT_ALGORITHMS, require_algorithms
-from cryptobot_assets_tests.contracts.model_contract import LEARNERS, ModelContract, fit_default, make_returns
 
 
 @pytest.fixture(params=LEARNERS)

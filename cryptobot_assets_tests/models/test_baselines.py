@@ -8,12 +8,7 @@ import numpy as np
 import pytest
 from statsmodels.tsa.ar_model import AutoReg
 
-from cryptobot_assets.domain.promotion import BASELINES, Candidate, best_candidate
-from cryptobot_assets.models.algorithms import ALGORITHMS, DEFAULT_ALGORITHMS, features_of
-from cryptobot_assets.models.card import write_model
-from cryptobot_assets.models.loading import load_scorer, warm_up
-from cryptobot_assets.models.tuning import tune
-from cryptobot_assets_tests.contracts.model_contract import (
+from cryptobot_assets.contracts.models import (
     default_params,
     fit_default,
     holds_no_pickle,
@@ -21,6 +16,11 @@ from cryptobot_assets_tests.contracts.model_contract import (
     make_returns,
     make_training_rows,
 )
+from cryptobot_assets.domain.promotion import BASELINES, Candidate, best_candidate
+from cryptobot_assets.models.algorithms import ALGORITHMS, DEFAULT_ALGORITHMS, features_of
+from cryptobot_assets.models.card import write_model
+from cryptobot_assets.models.loading import load_scorer, warm_up
+from cryptobot_assets.models.tuning import tune
 
 
 def daily_lags(returns: np.ndarray, days: int) -> tuple[np.ndarray, np.ndarray]:

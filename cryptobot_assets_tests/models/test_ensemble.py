@@ -9,6 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.models import (
+    ModelContract,
+    fit_default,
+    holds_no_pickle,
+    make_card,
+    make_returns,
+    make_training_rows,
+)
 from cryptobot_assets.domain.features import DEFAULT_FEATURES
 from cryptobot_assets.errors import RegistryError
 from cryptobot_assets.models.algorithms import ALGORITHMS, DEFAULT_ALGORITHMS, MEMBERS, features_of
@@ -19,14 +27,6 @@ from cryptobot_assets.models.loading import load_scorer, warm_up
 from cryptobot_assets.models.preparation import TrainingRows, fit_prepared, search_space
 from cryptobot_assets.models.tuning import tune
 from cryptobot_assets.models.witness import Witness
-from cryptobot_assets_tests.contracts.model_contract import (
-    ModelContract,
-    fit_default,
-    holds_no_pickle,
-    make_card,
-    make_returns,
-    make_training_rows,
-)
 
 OWN = {
     "ridge": {"penalty": 0.1, "weighting": "uniqueness", "target_scaling": "volatility", "target_clip": 0.01},

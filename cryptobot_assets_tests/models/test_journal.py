@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.models import make_returns, make_training_rows
 from cryptobot_assets.models import tuning
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import TrialRecord
 from cryptobot_assets.models.journal import TrialJournal
 from cryptobot_assets.models.tuning import tune
-from cryptobot_assets_tests.contracts.model_contract import make_returns, make_training_rows
 
 ROWS = make_training_rows(*make_returns())
 FOLDS = [(np.arange(0, 576), np.arange(600, 1_000)), (np.arange(0, 976), np.arange(1_000, 1_500))]

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.models import FEATURES, fit_default, make_card, make_returns
 from cryptobot_assets.errors import RegistryError
 from cryptobot_assets.models.card import CARD_FILE, digest, write_model
 from cryptobot_assets.models.loading import load_scorer, warm_up
-from cryptobot_assets_tests.contracts.model_contract import FEATURES, fit_default, make_card, make_returns
 
 
 @pytest.fixture(params=["ridge", "xgboost", "catboost"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.models import default_params, make_hours, make_returns
 from cryptobot_assets.models import neural
 from cryptobot_assets.models.neural import NEURAL
-from cryptobot_assets_tests.contracts.model_contract import default_params, make_hours, make_returns
 
 DEFAULTS = default_params("neural")
 LAST = 960

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.models import default_params, fit_default, make_card, make_returns
 from cryptobot_assets.domain.relative import RELATIVE_FEATURES
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.calibration import rising_knots
 from cryptobot_assets.models.card import warmup, write_model
 from cryptobot_assets.models.loading import load_scorer, warm_up
 from cryptobot_assets.models.preparation import TrainingRows, fit_prepared
-from cryptobot_assets_tests.contracts.model_contract import default_params, fit_default, make_card, make_returns
 
 NAMES = 8
 

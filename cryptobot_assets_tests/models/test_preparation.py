@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.models import make_card, make_returns, make_training_rows
 from cryptobot_assets.domain.features import DEFAULT_FEATURES
 from cryptobot_assets.domain.relative import RELATIVE_FEATURES
 from cryptobot_assets.models.algorithms import ALGORITHMS
@@ -17,7 +18,6 @@ from cryptobot_assets.models.card import ModelCard, warmup, write_model
 from cryptobot_assets.models.loading import load_scorer, warm_up
 from cryptobot_assets.models.preparation import TrainingRows, fit_prepared, search_space
 from cryptobot_assets.models.tuning import tune
-from cryptobot_assets_tests.contracts.model_contract import make_card, make_returns, make_training_rows
 
 LAGS = tuple(f"close_lag_{1 + 24 * n}h" for n in range(8))
 EVERY_CHOICE = {"target_clip": 0.02, "weighting": "uniqueness", "target_scaling": "volatility"}

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.models import default_params
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import FittedModel
 from cryptobot_assets.models.preparation import TrainingRows, fit_prepared
@@ -16,7 +17,6 @@ from cryptobot_assets.models.second_look import (
     look_at_paths,
     look_at_strangers,
 )
-from cryptobot_assets_tests.contracts.model_contract import default_params
 
 DAY = timedelta(hours=24)
 

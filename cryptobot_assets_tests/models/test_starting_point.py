@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.models import make_returns, make_training_rows
 from cryptobot_assets.models.base import Choice, Range
 from cryptobot_assets.models.starting_point import NOWHERE, StartingPoint
 from cryptobot_assets.models.tuning import tune
-from cryptobot_assets_tests.contracts.model_contract import make_returns, make_training_rows
 from cryptobot_assets_tests.models.test_tuning import Scripted
 
 SPACE = {"level": Range(-1.0, 1.0, default=0.25), "trees": Range(1, 9, default=3), "way": Choice(("up", "down"), "up")}

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.models import LEARNERS, default_params, make_returns, make_training_rows
 from cryptobot_assets.errors import NotEnoughHistory
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import Range, TrialRecord
 from cryptobot_assets.models.tuning import TuningFailed, tune
-from cryptobot_assets_tests.contracts.model_contract import LEARNERS, default_params, make_returns, make_training_rows
 
 ROWS = make_training_rows(*make_returns())
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cryptobot_assets.contracts.models import default_params, fit_default, make_returns
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.witness import Witness
-from cryptobot_assets_tests.contracts.model_contract import default_params, fit_default, make_returns
 
 
 def make_witness(name: str = "ridge") -> tuple[Witness, np.ndarray, np.ndarray]:

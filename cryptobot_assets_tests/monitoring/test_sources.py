@@ -7,6 +7,7 @@ import time
 import dagster as dg
 import pytest
 
+from cryptobot_assets.contracts.factories import START
 from cryptobot_assets.domain.served import ROLES
 from cryptobot_assets.errors import RegistryError, StoreError
 from cryptobot_assets.monitoring.families import FAMILIES, Figure
@@ -15,7 +16,6 @@ from cryptobot_assets.monitoring.registered import REREAD_SECONDS, RegistryWatch
 from cryptobot_assets.monitoring.stored import GAP_KINDS, StoreWatch
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import PAPER_BALANCES, open_store_at
-from cryptobot_assets_tests.factories import START
 from cryptobot_assets_tests.monitoring.world import DRIFT, EVALUATED, HOURS, NOW, World, by_labels, run
 
 FAILURE = dg.DagsterRunStatus.FAILURE

@@ -13,7 +13,7 @@ import pytest
 from cryptobot_assets.monitoring.exposition import exposing
 from cryptobot_assets.monitoring.families import Figure
 from cryptobot_assets.monitoring.watching import LEAST_PATIENCE_SECONDS, Open, Watcher
-from cryptobot_assets_tests.factories import series
+from cryptobot_assets_tests.monitoring.expositions import series
 
 FREE = Figure("cryptobot_home_free_bytes", 5.0)
 UP = 'cryptobot_source_up{source="%s"}'

@@ -25,6 +25,8 @@ from dagster._utils.error import SerializableErrorInfo
 
 from cryptobot_assets.assets.decay import CHECKS, RETRAIN
 from cryptobot_assets.automation.records import ASSET_JOB
+from cryptobot_assets.contracts.factories import START
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.monitoring.at_home import home_figures
 from cryptobot_assets.monitoring.families import Figure
@@ -45,9 +47,7 @@ from cryptobot_assets.storage.store import (
     PREDICTION_OUTCOMES,
     Store,
 )
-from cryptobot_assets_tests.contracts.store_contract import make_rows
 from cryptobot_assets_tests.dashboard.registered import UNPROVEN, register
-from cryptobot_assets_tests.factories import START
 
 CURRENCIES = ("BTCUSDT", "ETHUSDT")
 HOURS = 200

@@ -11,6 +11,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from cryptobot_assets.contracts.factories import hours_after, make_predictions
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.domain.promotion import Verdict
 from cryptobot_assets.leaderboard import Evidence, read_evidence
 from cryptobot_assets.page.content import Content, make_content
@@ -20,8 +22,6 @@ from cryptobot_assets.report import report_of
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, PREDICTIONS
-from cryptobot_assets_tests.contracts.store_contract import make_rows
-from cryptobot_assets_tests.factories import hours_after, make_predictions
 
 HOURS = 24 * 25
 NAMES = ("ADAUSDT", "BTCUSDT", "ETHUSDT")

@@ -14,6 +14,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from cryptobot_assets.contracts.factories import START, make_klines
 from cryptobot_assets.deployment import Deployment, open_deployment
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.errors import StoreError
@@ -27,7 +28,6 @@ from cryptobot_assets.storage.backup_restore import Restore
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.metadata import release_metadata
 from cryptobot_assets.storage.store import INDICATORS, KLINES
-from cryptobot_assets_tests.factories import START, make_klines
 from cryptobot_assets_tests.platform.commands import SETTINGS, left_behind, read_tables, require_same_tables, run
 from cryptobot_assets_tests.storage.backups import unwatched
 

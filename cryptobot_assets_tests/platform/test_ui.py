@@ -20,7 +20,7 @@ from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.processes import Child, Supervisor, free_port
 from cryptobot_assets.settings import Settings
 from cryptobot_assets_tests.conftest import CHROMIUM_FLAGS
-from cryptobot_assets_tests.factories import series
+from cryptobot_assets_tests.monitoring.expositions import series
 
 pytestmark = [pytest.mark.browser, pytest.mark.platform, pytest.mark.timeout(600)]
 

@@ -18,7 +18,7 @@ from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.models.card import CARD_FILE
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
-from cryptobot_assets_tests.factories import series
+from cryptobot_assets_tests.monitoring.expositions import series
 from cryptobot_assets_tests.serving.platform import Hammer, Service, train, wait_until
 
 PASSED = {"promote": True, "reasons": ["better"]}

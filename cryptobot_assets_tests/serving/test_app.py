@@ -18,7 +18,7 @@ from cryptobot_assets.serving import door
 from cryptobot_assets.serving.app import ROUTES, make_app
 from cryptobot_assets.serving.desk import Desk
 from cryptobot_assets.serving.keys import KeyRing
-from cryptobot_assets_tests import factories
+from cryptobot_assets_tests.monitoring import expositions
 from cryptobot_assets_tests.serving.fakes import FEATURES, NOW, FakeFeatures, FakeShelf, make_served, make_version
 from cryptobot_assets_tests.serving.sockets import over_a_socket
 
@@ -361,7 +361,7 @@ def test_metrics_count_by_route_and_never_by_path() -> None:
 
 
 def series(client: httpx.Client) -> dict[str, float]:
-    return factories.series(client.get("/metrics").text)
+    return expositions.series(client.get("/metrics").text)
 
 
 def test_metrics_tell_how_old_the_features_of_replies_were() -> None:

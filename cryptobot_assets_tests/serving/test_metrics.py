@@ -13,7 +13,7 @@ import pytest
 from cryptobot_assets.serving.cache import ModelCache
 from cryptobot_assets.serving.catalogue import Catalogue
 from cryptobot_assets.serving.metrics import Metrics
-from cryptobot_assets_tests.factories import series
+from cryptobot_assets_tests.monitoring.expositions import series
 from cryptobot_assets_tests.serving.fakes import CUTOFF, FakeModels, load_fake, make_version
 
 WORKER = """

@@ -14,7 +14,7 @@ from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets.storage.served_spool import FOLDER, empty_spool, is_empty
 from cryptobot_assets.storage.store import SERVED_PREDICTIONS, open_store
 from cryptobot_assets_tests.conftest import MakeDatabase
-from cryptobot_assets_tests.factories import series
+from cryptobot_assets_tests.monitoring.expositions import series
 from cryptobot_assets_tests.serving.hardships import (
     PASSED,
     answer_while_the_registry_hangs,

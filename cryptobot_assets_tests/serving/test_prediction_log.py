@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from cryptobot_assets.contracts.factories import START
 from cryptobot_assets.serving import prediction_log
 from cryptobot_assets.serving.metrics import Metrics
 from cryptobot_assets.serving.prediction_log import SpoolLog
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.served_spool import SpoolFile, empty_spool
 from cryptobot_assets.storage.store import SERVED_PREDICTIONS
-from cryptobot_assets_tests.factories import START
 from cryptobot_assets_tests.storage.test_served_spool import make_served
 
 

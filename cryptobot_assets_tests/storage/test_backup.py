@@ -15,6 +15,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from cryptobot_assets.contracts.factories import START
+from cryptobot_assets.contracts.table_rows import END, make_rows
 from cryptobot_assets.errors import BadBackup, HomeConflict, StoreError, UsageError
 from cryptobot_assets.home import RESTORE_NOTE
 from cryptobot_assets.settings import Settings
@@ -23,8 +25,6 @@ from cryptobot_assets.storage.backup_manifest import backup_names, read_manifest
 from cryptobot_assets.storage.backup_place import DirectoryPlace
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import INDICATORS, KLINES, Table
-from cryptobot_assets_tests.contracts.store_contract import END, make_rows
-from cryptobot_assets_tests.factories import START
 from cryptobot_assets_tests.storage.backups import (
     Watcher,
     back_up_and_die,

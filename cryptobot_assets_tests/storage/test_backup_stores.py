@@ -16,6 +16,8 @@ import pytest
 from alembic.config import Config
 from polars.testing import assert_frame_equal
 
+from cryptobot_assets.contracts.factories import START, hours_after
+from cryptobot_assets.contracts.table_rows import END, make_rows, spoil
 from cryptobot_assets.errors import BadBackup, HomeConflict, StoreError
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.backup import Watch, backup_place, make_backup
@@ -29,8 +31,6 @@ from cryptobot_assets.storage.embedded_postgres import EmbeddedPostgres
 from cryptobot_assets.storage.postgres import REVISION
 from cryptobot_assets.storage.postgres_address import is_postgres
 from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, TABLES, Store, open_store
-from cryptobot_assets_tests.contracts.store_contract import END, make_rows, spoil
-from cryptobot_assets_tests.factories import START, hours_after
 from cryptobot_assets_tests.storage.backups import Watcher, interrupt, unwatched
 from cryptobot_assets_tests.storage.postgres_server import make_database, run, url_of
 from cryptobot_assets_tests.storage.s3_server import s3_environment, s3_server

@@ -19,6 +19,7 @@ import pytest
 from polars.testing import assert_frame_equal
 from sqlalchemy import create_engine, text
 
+from cryptobot_assets.contracts.factories import START, make_klines
 from cryptobot_assets.errors import ProcessError, StoreError
 from cryptobot_assets.home import require_writable_home
 from cryptobot_assets.settings import Settings
@@ -27,7 +28,6 @@ from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.metadata import metadata_faults_told
 from cryptobot_assets.storage.postgres import PostgresStore
 from cryptobot_assets.storage.store import GAPS, KLINES, Store
-from cryptobot_assets_tests.factories import START, make_klines
 from cryptobot_assets_tests.storage.postgres_server import make_database, run, url_of
 
 pytestmark = pytest.mark.platform

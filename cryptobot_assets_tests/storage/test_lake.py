@@ -15,19 +15,13 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 from polars.testing import assert_frame_equal
 
+from cryptobot_assets.contracts.factories import START, hours_after
+from cryptobot_assets.contracts.stores import StoreContract
+from cryptobot_assets.contracts.table_rows import BROKEN, END, make_rows, priced, spoil
 from cryptobot_assets.errors import StoreError, UsageError
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import GAPS, KLINES, TABLES, open_store
-from cryptobot_assets_tests.contracts.store_contract import (
-    BROKEN,
-    END,
-    StoreContract,
-    make_rows,
-    priced,
-    spoil,
-)
-from cryptobot_assets_tests.factories import START, hours_after
 
 HISTORY = timedelta(days=30)
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from cryptobot_assets.cli.mlflow_server import mlflow_command
+from cryptobot_assets.contracts.factories import START
 from cryptobot_assets.errors import RegistryError
 from cryptobot_assets.models.loading import load_scorer, warm_up
 from cryptobot_assets.processes import Supervisor, free_port
@@ -24,7 +25,6 @@ from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.dashboard.registered import FEATURES, PASSED, register
-from cryptobot_assets_tests.factories import START
 
 pytestmark = pytest.mark.platform
 

@@ -19,6 +19,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from polars.testing import assert_frame_equal
 
+from cryptobot_assets.contracts.factories import START, hours_after
+from cryptobot_assets.contracts.stores import StoreContract
+from cryptobot_assets.contracts.table_rows import BROKEN, END, make_rows, priced, spoil
 from cryptobot_assets.errors import StoreError, UsageError
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage import postgres_schema
@@ -26,8 +29,6 @@ from cryptobot_assets.storage.embedded_postgres import EmbeddedPostgres
 from cryptobot_assets.storage.postgres import REVISION, PostgresStore
 from cryptobot_assets.storage.postgres_address import parse_address
 from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, PREDICTIONS, TABLES, open_store
-from cryptobot_assets_tests.contracts.store_contract import BROKEN, END, StoreContract, make_rows, priced, spoil
-from cryptobot_assets_tests.factories import START, hours_after
 from cryptobot_assets_tests.storage.postgres_server import make_database, run, url_of
 
 pytestmark = pytest.mark.platform

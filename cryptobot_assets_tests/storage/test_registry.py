@@ -20,6 +20,14 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from cryptobot_assets.contracts.models import (
+    FEATURES,
+    default_params,
+    fit_default,
+    holds_no_pickle,
+    make_card,
+    make_returns,
+)
 from cryptobot_assets.errors import RegistryError, UsageError
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import TrialRecord
@@ -32,14 +40,6 @@ from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion, Training
 from cryptobot_assets.storage.registry_runs import read_run, read_tables
 from cryptobot_assets_tests.conftest import MakeDatabase
-from cryptobot_assets_tests.contracts.model_contract import (
-    FEATURES,
-    default_params,
-    fit_default,
-    holds_no_pickle,
-    make_card,
-    make_returns,
-)
 
 UNPROVEN = {"promote": False, "reasons": ["error not below zero's", "too few days"]}
 PASSED = {"promote": True, "reasons": ["beats zero and the reigning champion"]}

@@ -10,12 +10,13 @@ from itertools import count
 import pytest
 from polars.testing import assert_frame_equal
 
+from cryptobot_assets.contracts.factories import START
+from cryptobot_assets.contracts.stores import StoreContract
+from cryptobot_assets.contracts.table_rows import END, priced
 from cryptobot_assets.errors import StoreError
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.s3 import s3_options
 from cryptobot_assets.storage.store import KLINES, Store, open_store
-from cryptobot_assets_tests.contracts.store_contract import END, StoreContract, priced
-from cryptobot_assets_tests.factories import START
 from cryptobot_assets_tests.storage.s3_server import S3Server, free_ports, running_s3, s3_environment
 
 pytestmark = pytest.mark.platform

@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from cryptobot_assets.assets.training_set import TrainingSets
+from cryptobot_assets.contracts.factories import START, hours_after, make_klines
+from cryptobot_assets.contracts.table_rows import make_rows
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.relative import LONGEST_HOURS, RELATIVE_FEATURES
 from cryptobot_assets.errors import NotEnoughHistory
@@ -19,8 +21,6 @@ from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.samples import SampleReader, read_hourly_market
 from cryptobot_assets.storage.store import INDICATORS, KLINES
-from cryptobot_assets_tests.contracts.store_contract import make_rows
-from cryptobot_assets_tests.factories import START, hours_after, make_klines
 
 NAMES = tuple(f"{name}USDT" for name in ("ADA", "BTC", "ETH", "LTC", "SOL", "XRP"))
 HOURS = LONGEST_HOURS + 24 * 12

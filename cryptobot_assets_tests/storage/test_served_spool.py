@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from polars.testing import assert_frame_equal
 
+from cryptobot_assets.contracts.factories import START
 from cryptobot_assets.domain.served import make_prediction_id
 from cryptobot_assets.errors import StoreError, UsageError
 from cryptobot_assets.storage.lake import Lake
@@ -22,7 +23,6 @@ from cryptobot_assets.storage.served_spool import (
     is_empty,
 )
 from cryptobot_assets.storage.store import SERVED_PREDICTIONS, Store
-from cryptobot_assets_tests.factories import START
 
 
 def make_served(number: int = 0, *, role: str = "champion", currencies: tuple[str, ...] = ("BTCUSDT",)) -> Served:

@@ -100,9 +100,3 @@ def make_predictions(
 def hours_after(hours: float, start: datetime = START) -> datetime:
     """The instant so many hours after `start`."""
     return start + timedelta(hours=hours)
-
-
-def series(exposition: str) -> dict[str, float]:
-    """Every series of a page of metrics, by name and labels as they stand there."""
-    lines = [line for line in exposition.splitlines() if line and not line.startswith("#")]
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
