@@ -3,6 +3,7 @@
     python benchmarks/serving.py                  one row a request, at 1, 16 and 64 connections, each server in turn
     python benchmarks/serving.py --swap           ours alone, the champion alias moving every 5 s
     python benchmarks/serving.py --soak 3600      ours alone for an hour, alias moving: failures and memory
+    python benchmarks/serving.py --rows 1000      ours alone, beside decoding and predicting in this process
 
 Times of different machines or days say nothing about each other: the ratios of one session do.
 """
@@ -10,7 +11,7 @@ Times of different machines or days say nothing about each other: the ratios of 
 from __future__ import annotations
 
 import argparse
-import asyncio
+import itertools
 import json
 import os
 import signal
@@ -19,15 +20,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import httpx
+import msgspec
+import numpy as np
 import psutil
 
+from benchmarks.bare_app import Rows
+from benchmarks.load import Load, Plan, send, sender
+from cryptobot_assets.models.loading import load_scorer
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
@@ -46,52 +52,22 @@ SWAP_SECONDS = 5.0
 CONNECTIONS = (1, 16, 64)
 
 
-@dataclass
-class Load:
-    """What one load found.
-
-    Attributes:
-        seconds: of each reply.
-        failures: requests that were not answered with 200.
-        last_seen: when each version answered last.
-        lags: of each move of the alias, seconds until the version before answered for the last time.
-        lasted: seconds of the whole.
-    """
-
-    seconds: list[float] = field(default_factory=list)
-    failures: int = 0
-    last_seen: dict[str, float] = field(default_factory=dict)
-    lags: list[float] = field(default_factory=list)
-    lasted: float = 0.0
-
-    def figures(self) -> dict[str, float]:
-        """Median and 99th percentile in milliseconds, requests a second."""
-        if len(self.seconds) < 2:
-            return {"p50_ms": float("nan"), "p99_ms": float("nan"), "per_second": 0.0}
-        p99 = statistics.quantiles(self.seconds, n=100)[98]
-        return {
-            "p50_ms": statistics.median(self.seconds) * 1e3,
-            "p99_ms": p99 * 1e3,
-            "per_second": len(self.seconds) / self.lasted,
-        }
-
-
 @dataclass(frozen=True)
 class World:
-    """A store, a registry and two versions of one model."""
+    """A store, a registry and versions of one model."""
 
     folder: Path
     settings: Settings
     registry: Registry
-    versions: tuple[RegisteredVersion, RegisteredVersion]
+    versions: tuple[RegisteredVersion, ...]
     row: dict[str, float]
 
     def appoint(self, number: int) -> None:
         """Make one of the versions the champion."""
-        self.registry.promote(self.versions[number % 2], alias="champion", verdict=VERDICT)
+        self.registry.promote(self.versions[number % len(self.versions)], alias="champion", verdict=VERDICT)
 
 
-def make_world(folder: Path, workers: int) -> World:
+def make_world(folder: Path, workers: int, versions: int) -> World:
     """Everything the servers serve from."""
     settings = Settings.load(
         home=folder / "home", interval="1h", mlflow_tracking_uri=f"sqlite:///{folder}/mlflow.db",
@@ -100,35 +76,35 @@ def make_world(folder: Path, workers: int) -> World:
     settings.home.mkdir()
     registry = Registry(settings.mlflow_tracking_uri, folder / "artifacts")
     samples = read_samples(fill_lake(settings.lake_url))
-    versions = tuple(train(registry, samples, seed=seed)[1] for seed in range(2))
+    trained = tuple(train(registry, samples, seed=seed)[1] for seed in range(versions))
     row = dict(zip(samples.features, samples.X[0].tolist(), strict=True))
-    world = World(folder, settings, registry, versions, row)
+    world = World(folder, settings, registry, trained, row)
     world.appoint(0)
     return world
 
 
 @contextmanager
-def ours(world: World) -> Iterator[tuple[str, bytes, int]]:
-    """The service: its URL, a body of one row, its process."""
+def ours(world: World) -> Iterator[tuple[str, int]]:
+    """The service: its URL and its process."""
     with running_service(world.settings) as service:
         wait_until(lambda: service.client.get("/readyz").status_code == 200, seconds=180, what="readiness")
         url = f"{service.client.base_url}/predict_features"
-        yield url, json.dumps({"rows": [world.row]}).encode(), service.process.pid
+        yield url, service.process.pid
 
 
 @contextmanager
-def bare(world: World) -> Iterator[tuple[str, bytes, int]]:
+def bare(world: World) -> Iterator[tuple[str, int]]:
     """The bare app under uvicorn."""
     folder = world.registry.download(world.versions[0], world.folder / "bare")
     argv = [sys.executable, "-m", "uvicorn", "--factory", "--no-access-log", "benchmarks.bare_app:make_app"]
     with _process(argv, world.folder / "bare.log", {"BARE_MODEL": str(folder)}, "--port") as (port, pid):
         url = f"http://127.0.0.1:{port}/predict_features"
         _wait(url)
-        yield url, json.dumps({"rows": [world.row]}).encode(), pid
+        yield url, pid
 
 
 @contextmanager
-def mlflow_serve(world: World) -> Iterator[tuple[str, bytes, int]]:
+def mlflow_serve(world: World) -> Iterator[tuple[str, int]]:
     """`mlflow models serve` of the same version."""
     version = world.versions[0]
     argv = [
@@ -138,8 +114,7 @@ def mlflow_serve(world: World) -> Iterator[tuple[str, bytes, int]]:
     environment = {"MLFLOW_TRACKING_URI": str(world.settings.mlflow_tracking_uri)}
     with _process(argv, world.folder / "mlflow.log", environment, "--port") as (port, pid):
         _wait(f"http://127.0.0.1:{port}/ping")
-        body = {"dataframe_records": [world.row]}
-        yield f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), pid
+        yield f"http://127.0.0.1:{port}/invocations", pid
 
 
 @contextmanager
@@ -167,96 +142,105 @@ def _wait(url: str) -> None:
     wait_until(lambda: httpx.get(url, trust_env=False).status_code < 500, seconds=180, what=f"an answer of {url}")
 
 
-async def load(url: str, body: bytes, *, connections: int, seconds: float, into: Load | None = None) -> Load:
-    """Ask over and over, each connection one request at a time."""
-    found, until = into or Load(), time.perf_counter() + seconds
-    connector = aiohttp.TCPConnector(limit=connections)
-    headers = {"content-type": "application/json"}
-
-    async def ask(session: aiohttp.ClientSession) -> None:
-        while (started := time.perf_counter()) < until:
-            try:
-                async with session.post(url, data=body, headers=headers) as reply:
-                    content = await reply.read()
-                    if reply.status != 200:
-                        found.failures += 1
-                        continue
-            except aiohttp.ClientError:
-                found.failures += 1
-                continue
-            found.seconds.append(time.perf_counter() - started)
-            if b'"version":"' in content:
-                found.last_seen[content.split(b'"version":"')[1].split(b'"')[0].decode()] = time.perf_counter()
-
-    started = time.perf_counter()
-    async with aiohttp.ClientSession(connector=connector, trust_env=False) as session:
-        await asyncio.gather(*(ask(session) for _ in range(connections)))
-    found.lasted = time.perf_counter() - started
-    return found
-
-
 def memory_mb(pid: int) -> float:
-    """Memory of a process and all below it."""
+    """Memory of a process and all below it; what several share is counted once."""
     parent = psutil.Process(pid)
-    return sum(one.memory_info().rss for one in (parent, *parent.children(recursive=True))) / 1e6
-
-
-async def moving(world: World, work: asyncio.Task[Load], found: Load, told: Callable[[int], None]) -> Load:
-    """Move the alias every few seconds until the load ends."""
-    swaps = 0
-    while not work.done():
-        moved, before = time.perf_counter(), world.versions[swaps % 2].version
-        swaps += 1
-        await asyncio.to_thread(world.appoint, swaps)
-        await asyncio.wait({work}, timeout=SWAP_SECONDS)
-        found.lags.append(max(0.0, found.last_seen.get(before, moved) - moved))
-        told(swaps)
-    return await work
+    return sum(one.memory_full_info().pss for one in (parent, *parent.children(recursive=True))) / 1e6
 
 
 def compare(world: World, seconds: float, connections: Sequence[int]) -> None:
-    """Each server in turn at each number of connections, and the ratios to ours."""
+    """All servers alive at once and loaded in turn, at each number of connections, and the ratios to ours."""
     figures: dict[tuple[str, int], dict[str, float]] = {}
-    for name, server in (("ours", ours), ("mlflow", mlflow_serve), ("bare", bare)):
-        with server(world) as (url, body, _):
-            asyncio.run(load(url, body, connections=4, seconds=min(2.0, seconds)))
-            for number in connections:
-                found = asyncio.run(load(url, body, connections=number, seconds=seconds))
-                figures[name, number] = found.figures()
-                told = "  ".join(f"{key} {value:9.2f}" for key, value in found.figures().items())
-                print(f"{name:<7} {number:>3} connections  {told}  failures {found.failures}", flush=True)
+    with ours(world) as (mine, _), mlflow_serve(world) as (theirs, _), bare(world) as (least, _), sender() as pool:
+        servers = {"ours": mine, "mlflow": theirs, "bare": least}
+        for name, url in servers.items():
+            send(pool, Plan(url, one_row(world, name), connections=4, seconds=min(2.0, seconds))).result()
+        for number, (name, url) in itertools.product(connections, servers.items()):
+            found = send(pool, Plan(url, one_row(world, name), number, seconds)).result()
+            figures[name, number] = found.figures()
+            print(f"{name:<7} {number:>3} connections  {told(found)}", flush=True)
     for number in connections:
         mine = figures["ours", number]
         ratios = [
             f"{key} of {name} / ours {figures[name, number][key] / mine[key]:.2f}"
             for name in ("mlflow", "bare")
-            for key in ("p50_ms", "p99_ms")
+            for key in ("p50_ms", "p99_ms", "per_second")
         ]
         print(f"{number:>3} connections: {'; '.join(ratios)}")
 
 
-def swap(world: World, seconds: float, connections: int) -> None:
-    """Ours alone while the alias moves; fails when a request did."""
-    with ours(world) as (url, body, pid):
-        asyncio.run(load(url, body, connections=connections, seconds=2.0))
-        before = memory_mb(pid)
+def told(found: Load) -> str:
+    """A load's figures as a line."""
+    return "  ".join(f"{key} {value:9.2f}" for key, value in found.figures().items()) + f"  failures {found.failures}"
 
-        def told(swaps: int) -> None:
-            if swaps % 12 == 0:
-                print(f"{swaps} swaps, {memory_mb(pid):.0f} MB", flush=True)
 
-        async def both() -> Load:
-            found = Load()
-            work = asyncio.create_task(load(url, body, connections=connections, seconds=seconds, into=found))
-            return await moving(world, work, found, told)
+def one_row(world: World, name: str) -> bytes:
+    """The body of one row as this server reads it."""
+    rows = {"dataframe_records": [world.row]} if name == "mlflow" else {"rows": [world.row]}
+    return json.dumps(rows).encode()
 
-        found = asyncio.run(both())
-        print(f"{len(found.seconds)} replies by versions {sorted(found.last_seen)}, {found.failures} failures")
-        print(f"the version before answered until {max(found.lags):.2f} s after the alias moved, at most")
-        print("  ".join(f"{key} {value:.2f}" for key, value in found.figures().items()))
-        print(f"memory {before:.0f} MB before, {memory_mb(pid):.0f} MB after")
+
+def swap(world: World, plan: Plan, pool: ProcessPoolExecutor, pid: int) -> None:
+    """Ours alone while the alias moves over all versions; fails when a request did."""
+    send(pool, Plan(plan.url, plan.body, plan.connections, 2.0)).result()
+    before, work = memory_mb(pid), send(pool, plan)
+    moves: list[tuple[float, str]] = []
+    while not work.done():
+        moves.append((time.perf_counter(), world.versions[len(moves) % len(world.versions)].version))
+        world.appoint(len(moves))
+        wait([work], timeout=SWAP_SECONDS)
+        if len(moves) % 12 == 0:
+            print(f"{len(moves)} swaps, {memory_mb(pid):.0f} MB", flush=True)
+    found = work.result()
+    print(f"{len(found.seconds)} replies by versions {sorted(found.last_seen, key=int)}, {found.failures} failures")
+    print(f"the version before answered until {lag(moves, found):.2f} s after the alias moved, at most")
+    print(told(found))
+    print(f"memory {before:.0f} MB before, {memory_mb(pid):.0f} MB after {len(moves)} swaps")
     if found.failures:
         raise SystemExit(1)
+
+
+def lag(moves: Sequence[tuple[float, str]], found: Load) -> float:
+    """Seconds until a version that was moved away from answered last; of the last move from each version."""
+    last = {version: moved for moved, version in moves}
+    return max(found.last_seen.get(version, moved) - moved for version, moved in last.items())
+
+
+def soak(world: World, seconds: float, connections: int) -> None:
+    """The alias moves while requests come at half of what the service can answer."""
+    with ours(world) as (url, pid), sender() as pool:
+        body = one_row(world, "ours")
+        peak = send(pool, Plan(url, body, connections, 10.0)).result().figures()["per_second"]
+        print(f"peak {peak:.0f} requests a second; half of it for {seconds:.0f} s", flush=True)
+        swap(world, Plan(url, body, connections, seconds, per_second=peak / 2), pool, pid)
+
+
+def many_rows(world: World, rows: int, times: int) -> None:
+    """A request of many rows, beside decoding the same body and predicting in this process, in turn."""
+    scorer = load_scorer(world.registry.download(world.versions[0], world.folder / "in-process"))
+    body = json.dumps({"rows": [world.row] * rows}).encode()
+    decoder = msgspec.json.Decoder(Rows)
+
+    def in_process() -> None:
+        decoded = decoder.decode(body).rows
+        scorer.predict(np.array([[row[name] for name in scorer.features] for row in decoded]))
+
+    with ours(world) as (url, _), httpx.Client(trust_env=False) as client:
+        world.appoint(0)
+        headers = {"content-type": "application/json"}
+
+        def served() -> None:
+            client.post(url, content=body, headers=headers).raise_for_status()
+
+        seconds: dict[str, list[float]] = {"served": [], "in process": []}
+        for _ in range(times):
+            for name, work in (("served", served), ("in process", in_process)):
+                started = time.perf_counter()
+                work()
+                seconds[name].append(time.perf_counter() - started)
+    medians = {name: statistics.median(found[times // 5 :]) * 1e3 for name, found in seconds.items()}
+    shown = "  ".join(f"{name} {median:.2f} ms" for name, median in medians.items())
+    print(f"{rows} rows: {shown}  served / in process {medians['served'] / medians['in process']:.2f}")
 
 
 def main() -> None:
@@ -265,13 +249,22 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=15.0, help="of each load")
     options.add_argument("--connections", type=int, nargs="+", default=list(CONNECTIONS))
     options.add_argument("--workers", type=int, default=1, help="of our service")
+    options.add_argument("--versions", type=int, default=2, help="that the alias moves over")
     options.add_argument("--swap", action="store_true", help="move the champion alias during the load")
-    options.add_argument("--soak", type=float, metavar="SECONDS", help="--swap for so long")
+    options.add_argument("--soak", type=float, metavar="SECONDS", help="--swap at half of the peak, for so long")
+    options.add_argument("--rows", type=int, help="ours alone with so many rows a request, beside the same in process")
     asked = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        world = make_world(Path(folder), asked.workers)
-        if asked.swap or asked.soak:
-            swap(world, asked.soak or asked.seconds, asked.connections[-1])
+        world = make_world(Path(folder), asked.workers, asked.versions)
+        if asked.rows:
+            many_rows(world, asked.rows, times=200)
+        elif asked.soak:
+            soak(world, asked.soak, asked.connections[-1])
+        elif asked.swap:
+            with ours(world) as (url, pid), sender() as pool:
+                for number in asked.connections:
+                    print(f"{number} connections, a swap every {SWAP_SECONDS:.0f} s", flush=True)
+                    swap(world, Plan(url, one_row(world, "ours"), number, asked.seconds), pool, pid)
         else:
             compare(world, asked.seconds, asked.connections)
 
