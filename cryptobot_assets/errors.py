@@ -16,6 +16,7 @@ CryptobotError
 │   └── BadBackup            use another backup; nothing was touched
 ├── RegistryError            the model registry: check its address; a model may be missing
 │   └── NoModel              train one first
+├── BadPlugin                mend or uninstall the package it names; nothing of it was used
 ├── AlertNotSent             nothing: it is tried again; check the address when it goes on
 └── ProcessError             a service did not start or stay up: read the log it names
 """
@@ -103,6 +104,10 @@ class RegistryError(CryptobotError):
 
 class NoModel(RegistryError):
     """No trained model answers the request."""
+
+
+class BadPlugin(CryptobotError):
+    """Another installed package brings a part that cannot be used, or under a name that is taken."""
 
 
 class AlertNotSent(CryptobotError):

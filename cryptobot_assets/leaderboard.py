@@ -18,6 +18,7 @@ from cryptobot_assets.domain.portfolio import Result
 from cryptobot_assets.domain.risk import RISK_HOURS, BeyondRisk, beyond_risk
 from cryptobot_assets.domain.rule_table import Tape, judge_rules
 from cryptobot_assets.domain.universe import lives_apart, symbol_of
+from cryptobot_assets.plugged import RULES
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.listings import read_listings
 from cryptobot_assets.storage.samples import read_hourly_market
@@ -178,6 +179,7 @@ def evaluate_rules(
             one.hours,
             tapes.of(one.hours),
             costs_of(settings),
+            rules=RULES.values(),
             capital=settings.pool_capital,
             capacity=settings.pool_capacity,
             seed=settings.seed,

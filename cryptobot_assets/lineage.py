@@ -24,6 +24,7 @@ from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.domain.served import NO_CURRENCY
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.partitions import Partitions, model_key
+from cryptobot_assets.plugged import FEATURES
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import CURRENCIES, DIGEST, STORE_VERSION, TUNED, RegisteredVersion
 from cryptobot_assets.storage.registry_runs import RunRecord, read_run
@@ -181,7 +182,7 @@ def _market_data(
     group = next((one for one in partitions.groups if currency in one.currencies), None)
     if group is None:
         raise UsageError(f"{currency} is not of this home's universe any more: set CRYPTOBOT_CURRENCIES as it was then")
-    reach = max(lookback(features), LOOKBACK)
+    reach = max(lookback(features, FEATURES), LOOKBACK)
     steps = []
     for layer, start in (("indicators", row), ("klines", row - reach)):
         spans = partitions.span_keys(start.date(), row.date())

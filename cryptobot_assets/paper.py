@@ -19,6 +19,7 @@ from cryptobot_assets.errors import NoModel
 from cryptobot_assets.leaderboard import costs_of
 from cryptobot_assets.models.loading import load_scorer
 from cryptobot_assets.partitions import POOLED_MARKET
+from cryptobot_assets.plugged import RULES
 from cryptobot_assets.profile import expected_market
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.settings import Settings
@@ -107,7 +108,7 @@ class PaperBot:
         """What the settings hold the bot to."""
         return Terms(
             market=self._market,
-            rule=self._settings.paper_rule,
+            rule=RULES[self._settings.paper_rule],
             costs=costs_of(self._settings),
             capital=self._settings.pool_capital,
             capacity=self._settings.pool_capacity,

@@ -10,7 +10,7 @@ from cryptobot_assets.progress import Progress, Silent
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.archive import Archive
 from cryptobot_assets.storage.archive_index import ArchiveIndex
-from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.exchange_client import ExchangeClient, exchange_at
 from cryptobot_assets.storage.history import History
 from cryptobot_assets.storage.listings import ListingSource
 from cryptobot_assets.storage.metadata import metadata_urls
@@ -71,10 +71,10 @@ class ProgressResource(dg.ConfigurableResource[Progress]):
         return Silent()
 
 
-def open_exchange(url: str, home: str) -> Exchange:
+def open_exchange(url: str, home: str) -> ExchangeClient:
     """The exchange behind a home, its limit shared with every process and machine of the deployment."""
     budget = Budget(url, machines=machines_of(Settings.load(home=home)))
-    return Exchange(url, expected_market=expected_market(Path(home)), budget=budget)
+    return exchange_at(url, expected_market=expected_market(Path(home)), budget=budget)
 
 
 def open_registry(settings: Settings) -> Registry:

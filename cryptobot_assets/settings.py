@@ -27,6 +27,7 @@ from cryptobot_assets.automation_settings import CRON_PATTERN, AutomationSetting
 from cryptobot_assets.cluster_settings import ClusterSettings
 from cryptobot_assets.domain.universe import KINDS
 from cryptobot_assets.errors import UsageError
+from cryptobot_assets.plugged import RULES
 from cryptobot_assets.service_settings import ServiceSettings
 
 DEFAULT_CURRENCIES = (
@@ -173,9 +174,7 @@ class Settings(ServiceSettings, AutomationSettings, ClusterSettings):
     pool_capacity: float = Field(
         0.01, gt=0, le=1, description="largest share of 24 h traded value that a sleeve holds of a currency"
     )
-    paper_rule: Literal["best", "top", "top_above_costs", "keep", "keep_calm", "keep_that_pay"] = Field(
-        "keep", description="allocation rule of the paper bot"
-    )
+    paper_rule: str = Field("keep", description="allocation rule of the paper bot")
     drift_days: int = Field(28, ge=7, le=365, description="newest days whose features are held against training's")
     retrain_days: int = Field(2, ge=1, le=365, description="days after a training before drift may ask for another")
     paper_cron: str = Field("5 * * * *", pattern=CRON_PATTERN, description="when the paper bot books what is due")
@@ -218,6 +217,13 @@ class Settings(ServiceSettings, AutomationSettings, ClusterSettings):
     @classmethod
     def _split_list(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("paper_rule")
+    @classmethod
+    def _known_rule(cls, value: str) -> str:
+        if value not in RULES:
+            raise ValueError(f"no allocation rule {value!r}; choose from {', '.join(RULES)}")
+        return value
 
     @field_validator("home")
     @classmethod

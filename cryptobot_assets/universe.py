@@ -9,7 +9,7 @@ import dagster as dg
 from cryptobot_assets.domain.universe import Listing
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import EVERY, Settings
-from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.exchange_client import ExchangeClient, exchange_at
 from cryptobot_assets.storage.listings import QUOTE, read_listings
 from cryptobot_assets.storage.store import open_store
 
@@ -19,7 +19,7 @@ RETRIES = 3
 """Of the one question that loading code may have to ask."""
 
 
-def listed_currencies(exchange: Exchange) -> tuple[str, ...]:
+def listed_currencies(exchange: ExchangeClient) -> tuple[str, ...]:
     """Every symbol quoted in USDT that the exchange lists, whether it trades or not, in the exchange's order."""
     return tuple(symbol.name for symbol in exchange.symbols() if symbol.quote == QUOTE)
 
@@ -38,7 +38,7 @@ def open_partitions(settings: Settings) -> Partitions:
     partitions = Partitions(settings, universe=())
     listings = read_listings(open_store(settings))
     members = groups_of(listings, partitions.group_size)
-    held = places(listings) or len(listed_currencies(Exchange(settings.exchange_url, retries=RETRIES)))
+    held = places(listings) or len(listed_currencies(exchange_at(settings.exchange_url, retries=RETRIES)))
     count = -(-(held + ROOM) // partitions.group_size)
     return Partitions(settings, universe=(*members, *((),) * (count - len(members))))
 

@@ -17,7 +17,7 @@ PACKAGE = "cryptobot_assets"
 ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
-    {"ahead", "errors", "health_check", "interrupts", "linux", "progress"},
+    {"ahead", "errors", "health_check", "interrupts", "linux", "plugins", "progress"},
     {
         "automation_settings",
         "cluster_settings",
@@ -26,6 +26,7 @@ FLOORS = (
         "settings",
         "domain",
         "home",
+        "plugged",
         "process_guard",
         "processes",
         "profile",
@@ -71,7 +72,7 @@ BESIDE = {
         "page",
         "dashboard",
     },
-    "contracts": {"errors", "domain", "models", "storage", "contracts"},
+    "contracts": {"errors", "domain", "plugged", "models", "storage", "contracts"},
 }
 """Parts that stand beside the floors, and all they may import."""
 
@@ -151,6 +152,9 @@ ENVIRONMENT = {
 }
 """Who may touch `os.environ`, and what for; settings are read by `settings.py` alone."""
 
+PART = re.compile(rf"{PACKAGE}(\.\w+)+:\w+(\.\w+)*")
+"""Where a part of a catalogue is, as `plugins.Catalogue` has it."""
+
 READ_ELSEWHERE = {"DAGSTER_HOME", "PROMETHEUS_MULTIPROC_DIR", "PYTHONPATH"}
 """Variables of other tools that code outside the settings may read."""
 
@@ -172,13 +176,15 @@ def nodes(path: str) -> list[ast.AST]:
 
 @lru_cache
 def imported(path: str) -> frozenset[str]:
-    """Full names of what a module imports anywhere."""
+    """Full names of what a module imports anywhere, what its catalogues of parts import by name included."""
     names = set()
     for node in nodes(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and PART.fullmatch(node.value):
+            names.add(node.value.partition(":")[0])
     return frozenset(names)
 
 
@@ -295,6 +301,7 @@ def test_reach_follows_imports():
     assert {"dagster", "polars"} <= loaded("definitions.py")
     assert "onnxruntime" in loaded("models/onnx_file.py")
     assert "deltalake" not in libraries("leaderboard.py")
+    assert {"deltalake", "psycopg2"} <= reach("storage/store.py"), "through its catalogue"
 
 
 @pytest.mark.parametrize("library", HOMES)

@@ -12,6 +12,7 @@ from cryptobot_assets.domain.features import Samples, lookback, make_samples
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY, interval_delta
 from cryptobot_assets.domain.relative import is_relative
+from cryptobot_assets.plugged import FEATURES
 from cryptobot_assets.storage.samples import SampleReader
 from cryptobot_assets.storage.store import KLINES, Store
 
@@ -55,14 +56,14 @@ def _own_row(
     day = time.replace(hour=0, minute=0)
     klines = store.read(
         KLINES,
-        start=day - lookback(features) - DAY,
+        start=day - lookback(features, FEATURES) - DAY,
         end=known_at,
         columns=["currency", "time", "close"],
         currency=currency,
     )
     earlier = klines.filter(pl.col("time") < day)
     frame = pl.concat([earlier, indicator_frame(klines, interval, day, day + DAY)], how="diagonal")
-    return make_samples(frame, features=features, interval=interval, start=time, end=known_at)
+    return make_samples(frame, features=features, interval=interval, start=time, end=known_at, derived=FEATURES)
 
 
 def _difference(samples: Samples, row: int, again: Samples) -> str:

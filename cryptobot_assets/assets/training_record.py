@@ -6,14 +6,15 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
 from cryptobot_assets.assets.training_set import TrainingSet
 from cryptobot_assets.domain.labels import HORIZON_HOURS, PREDICTION_DEFINITION
-from cryptobot_assets.models.algorithms import trials_of
+from cryptobot_assets.models.algorithms import ALGORITHMS, trials_of
 from cryptobot_assets.models.starting_point import NOWHERE, StartingPoint
+from cryptobot_assets.plugged import FEATURES
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.registry_records import (
     CURRENCIES,
@@ -69,6 +70,7 @@ def describe(
         "interval": settings.interval,
         "train_stride_minutes": settings.train_stride_minutes,
         **({"holdout_from": f"{settings.holdout_from}"} if settings.holdout_from else {}),
+        **_other_packages(algorithm, samples.features),
     }
     decisive = [algorithm, market, cutoff.isoformat(), training_set.digest, params, CODE_VERSION]
     decisive += [dict(start.values)] if start.values else []
@@ -81,6 +83,13 @@ def describe(
         tags={**tags, **_recipe(settings, training_set, start)},
         start=start,
     )
+
+
+def _other_packages(algorithm: str, features: Iterable[str]) -> dict[str, str]:
+    """Packages, with their versions, that bring the algorithm or some of its features; nothing where all is ours."""
+    origins = [ALGORITHMS.origin(algorithm), *(FEATURES.origin(name) for name in features if name in FEATURES)]
+    found = sorted({str(one) for one in origins if not one.is_ours})
+    return {"packages": ", ".join(found)} if found else {}
 
 
 def _recipe(settings: Settings, training_set: TrainingSet, start: StartingPoint) -> dict[str, str]:

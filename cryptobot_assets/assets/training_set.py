@@ -16,6 +16,7 @@ from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.relative import LONGEST_HOURS, is_relative, less_the_market
 from cryptobot_assets.errors import NotEnoughHistory
 from cryptobot_assets.models.preparation import TrainingRows
+from cryptobot_assets.plugged import FEATURES
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.samples import SampleReader, source_table
 from cryptobot_assets.storage.store import Store
@@ -85,7 +86,7 @@ class TrainingSets:
 
     @property
     def _days_needed(self) -> int:
-        hours = LONGEST_HOURS if is_relative(self._features) else lookback(self._features) // HOUR
+        hours = LONGEST_HOURS if is_relative(self._features) else lookback(self._features, FEATURES) // HOUR
         return hours // 24 + 7
 
     def _read(self, store: Store, currencies: Sequence[str], cutoff: datetime, version: str) -> TrainingSet:

@@ -35,6 +35,7 @@ from cryptobot_assets.models.algorithms import ALGORITHMS, features_of
 from cryptobot_assets.models.base import FittedModel
 from cryptobot_assets.models.preparation import TrainingRows, fit_prepared
 from cryptobot_assets.models.tuning import tune
+from cryptobot_assets.plugged import FEATURES
 
 COSTS = Costs(fee_bps=10.0, slippage_bps=2.0)
 
@@ -146,7 +147,7 @@ def _rows_by_features(klines: pl.DataFrame, plan: Plan, spans: Spans) -> dict[tu
         else:
             frame = indicator_frame(klines, INTERVAL, spans.start, spans.last + timedelta(days=2))
             made[features] = make_samples(
-                frame, features=features, interval=INTERVAL, start=spans.start, end=spans.last
+                frame, features=features, interval=INTERVAL, start=spans.start, end=spans.last, derived=FEATURES
             )
     return made
 

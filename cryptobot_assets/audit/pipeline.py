@@ -23,6 +23,7 @@ from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import Params, defaults
 from cryptobot_assets.models.preparation import TrainingRows, fit_prepared, search_space
 from cryptobot_assets.models.tuning import tune
+from cryptobot_assets.plugged import FEATURES
 
 INTERVAL = "1h"
 START = datetime.fromisoformat("2024-01-01T00:00:00+00:00")
@@ -31,7 +32,7 @@ CURRENCIES = ("AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT", "EEEUSDT", "FFFUSDT")
 DELISTED_DAYS = 118
 """The last currency stops trading after so many days."""
 
-EVERY_FEATURE = (*DEFAULT_FEATURES, *(name for name in INDICATOR_NAMES if name not in (*DEFAULT_FEATURES, "close")))
+OWN_FEATURES = (*DEFAULT_FEATURES, *(name for name in INDICATOR_NAMES if name not in (*DEFAULT_FEATURES, "close")))
 FOLDS, TRIALS = 3, 3
 
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -78,11 +79,12 @@ def finished(klines: pl.DataFrame, now: datetime) -> pl.DataFrame:
 
 
 def own_rows(klines: pl.DataFrame, now: datetime) -> Samples:
-    """Rows of every indicator and lag, each currency by itself."""
+    """Rows of every indicator, lag and feature that another package brings, each currency by itself."""
     known = finished(klines, now)
     end = START + DAYS * DAY
     indicators = indicator_frame(known, INTERVAL, START, end)
-    return make_samples(indicators, features=EVERY_FEATURE, interval=INTERVAL, start=START, end=end)
+    features = (*OWN_FEATURES, *FEATURES)
+    return make_samples(indicators, features=features, interval=INTERVAL, start=START, end=end, derived=FEATURES)
 
 
 def ranked_rows(klines: pl.DataFrame, now: datetime) -> Samples:

@@ -7,7 +7,7 @@ from datetime import datetime
 from cryptobot_assets.errors import ExchangeError
 from cryptobot_assets.profile import expected_market
 from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.exchange_client import exchange_at
 from cryptobot_assets.storage.store import KLINES, Store, newest_times
 
 ASK_SECONDS = 5.0
@@ -21,7 +21,7 @@ def market_now(settings: Settings, store: Store, moment: datetime) -> datetime:
     market = expected_market(settings.home)
     if not market:
         return moment
-    exchange = Exchange(settings.exchange_url, timeout_seconds=ASK_SECONDS, retries=1, expected_market=market)
+    exchange = exchange_at(settings.exchange_url, timeout_seconds=ASK_SECONDS, retries=1, expected_market=market)
     try:
         return exchange.server_time()
     except ExchangeError:

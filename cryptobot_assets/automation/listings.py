@@ -12,7 +12,7 @@ from cryptobot_assets.errors import ExchangeError
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.profile import expected_market
 from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.exchange_client import exchange_at
 from cryptobot_assets.storage.listings import QUOTE, read_listings
 from cryptobot_assets.storage.store import Store
 from cryptobot_assets.universe import missing_partitions
@@ -87,7 +87,7 @@ def look(
 def picture_of(settings: Settings) -> str | None:
     """A digest of what the exchange lists and what of it trades, None while it gives no answer."""
     market = expected_market(settings.home)
-    exchange = Exchange(settings.exchange_url, timeout_seconds=ASK_SECONDS, retries=1, expected_market=market)
+    exchange = exchange_at(settings.exchange_url, timeout_seconds=ASK_SECONDS, retries=1, expected_market=market)
     try:
         listed = sorted((one.name, one.trading) for one in exchange.symbols() if one.quote == QUOTE)
     except ExchangeError:

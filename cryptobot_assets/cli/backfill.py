@@ -20,7 +20,7 @@ from cryptobot_assets.partitions import POOLED_MARKET
 from cryptobot_assets.processes import Supervisor
 from cryptobot_assets.profile import HomeProfile, read_profile, write_profile
 from cryptobot_assets.settings import EVERY, Settings
-from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.exchange_client import exchange_at
 from cryptobot_assets.storage.listings import read_listings
 from cryptobot_assets.storage.store import open_store
 
@@ -35,7 +35,7 @@ def run_backfill(settings: Settings, currencies: tuple[str, ...], first: date, l
         stack.enter_context(HomeLock(settings.home, "cryptobot backfill"))
         url, _ = exchange_of(settings, stack.enter_context(Supervisor()))
         if currencies != EVERY:
-            currencies = known_currencies(Exchange(url), currencies, index_beside(settings, url))
+            currencies = known_currencies(exchange_at(url), currencies, index_beside(settings, url))
         deployment = stack.enter_context(open_deployment(widen(settings, currencies, first, url)))
         say("  Looking at listings")
         deployment = look_at_listings(deployment, currencies)

@@ -15,7 +15,7 @@ from cryptobot_assets.home import require_writable_home
 from cryptobot_assets.processes import Supervisor
 from cryptobot_assets.resources import open_registry
 from cryptobot_assets.settings import EVERY, NO_ARCHIVE, Settings
-from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.exchange_client import exchange_at
 from cryptobot_assets.storage.metadata import release_metadata
 from cryptobot_assets.storage.postgres_address import shown
 from cryptobot_assets.storage.store import KLINES, open_store
@@ -75,7 +75,7 @@ def _store(settings: Settings) -> str:
 def _exchange(settings: Settings, stack: ExitStack) -> str:
     url, title = exchange_of(settings, stack.enter_context(Supervisor()))
     every = settings.currencies == EVERY
-    wanted = listed_currencies(Exchange(url)) if every else settings.currencies
+    wanted = listed_currencies(exchange_at(url)) if every else settings.currencies
     live = explore(url, settings.interval, wanted[:MOST_ASKED] if every else wanted)
     archive = archive_beside(settings, url)
     history = "REST alone" if archive == NO_ARCHIVE else f"archives at {archive}"

@@ -21,6 +21,7 @@ from cryptobot_assets.cli.keeping_commands import backup, copy, restore
 from cryptobot_assets.cli.key import key
 from cryptobot_assets.cli.lineage import lineage
 from cryptobot_assets.cli.paper_commands import paper
+from cryptobot_assets.cli.plugins import plugins
 from cryptobot_assets.cli.run_command import alive, dagster, run
 from cryptobot_assets.domain.intervals import parse_day
 from cryptobot_assets.errors import CryptobotError, UsageError
@@ -41,7 +42,7 @@ def cryptobot(debug: bool) -> None:
     """
 
 
-for command in (alive, backup, cluster, copy, dagster, exchange, key, lineage, paper, restore, run):
+for command in (alive, backup, cluster, copy, dagster, exchange, key, lineage, paper, plugins, restore, run):
     cryptobot.add_command(command)
 
 

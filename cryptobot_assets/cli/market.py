@@ -15,7 +15,7 @@ from cryptobot_assets.processes import Supervisor
 from cryptobot_assets.profile import HomeProfile, read_profile
 from cryptobot_assets.settings import NO_ARCHIVE, Settings
 from cryptobot_assets.storage.archive_index import ArchiveIndex
-from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.exchange_client import ExchangeClient, exchange_at
 from cryptobot_assets.universe import listed_currencies
 
 READY = re.compile(r"^exchange: (?P<what>.*), on (?P<url>http://\S+)$", re.MULTILINE)
@@ -95,7 +95,7 @@ def explore(url: str, interval: str, wanted: tuple[str, ...] | None) -> LiveMark
     Raises:
         UnknownCurrency: one of them is not listed.
     """
-    exchange = Exchange(url)
+    exchange = exchange_at(url)
     currencies = known_currencies(exchange, wanted) if wanted else listed_currencies(exchange)
     firsts = [first for name in currencies if (first := exchange.first_time(name, interval)) is not None]
     if not firsts:
@@ -104,7 +104,9 @@ def explore(url: str, interval: str, wanted: tuple[str, ...] | None) -> LiveMark
     return LiveMarket(url, currencies, min(firsts).date(), (end - timedelta(microseconds=1)).date())
 
 
-def known_currencies(exchange: Exchange, wanted: Iterable[str], index: ArchiveIndex | None = None) -> tuple[str, ...]:
+def known_currencies(
+    exchange: ExchangeClient, wanted: Iterable[str], index: ArchiveIndex | None = None
+) -> tuple[str, ...]:
     """The symbols meant, of those the exchange lists; of those it has forgotten too where archives remember them.
 
     Raises:
@@ -152,7 +154,7 @@ def exchange_of(settings: Settings, supervisor: Supervisor, *, port: int = 0) ->
     plan = MarketPlan.from_facts(profile.exchange)
     if "exchange_url" not in settings.model_fields_set:
         return start_market(plan, supervisor, settings.home / "logs", port=port), plan.title
-    exchange = Exchange(settings.exchange_url)
+    exchange = exchange_at(settings.exchange_url)
     exchange.server_time()
     if not exchange.market.startswith(profile.exchange["kind"]):
         raise HomeConflict(

@@ -34,6 +34,21 @@ class Decision:
 Rule = Callable[[Decision], np.ndarray]
 
 
+@dataclass(frozen=True)
+class AllocationRule:
+    """A rule as settings and reports name it, made for a universe and its costs.
+
+    Attributes:
+        name: in settings.
+        title: in reports; `{k}` stands for the number of currencies to hold.
+        make: the rule for `k` currencies (a tenth of the universe, at least one) and a cost a side (a share).
+    """
+
+    name: str
+    title: str
+    make: Callable[[int, float], Rule]
+
+
 def better_share(score: np.ndarray) -> np.ndarray:
     """Share of the currencies known at an hour that score higher, (s, n); NaN where the score is.
 

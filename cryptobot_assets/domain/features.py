@@ -1,15 +1,17 @@
 """Model inputs: stored indicators, and lags of the close derived on read.
 
 `close_lag_<h>h` of row t is close(t - h hours) / close(t) - 1: what the price of h hours ago is
-relative to now, known when the row is. Features that are not lags are stored indicator columns.
+relative to now, known when the row is. Other features are stored indicator columns, or derived on read
+by a `DerivedFeature` that another package brings.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -43,18 +45,55 @@ def lag_hours(feature: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def require_features(features: Iterable[str]) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class DerivedFeature:
+    """A feature computed on read, of the closes of one currency.
+
+    Attributes:
+        lookback: span that a row reads, `(t - lookback, t]`, in whole hours.
+        figure: of closes (hours, rows an hour), oldest first, NaN where none is stored, the values of the same
+            shape, NaN where not known. An hour earlier is one place earlier on the first axis.
+    """
+
+    name: str
+    lookback: timedelta
+    figure: Callable[[np.ndarray], np.ndarray]
+
+
+Derived = Mapping[str, DerivedFeature]
+NONE: Derived = MappingProxyType({})
+
+
+def is_stored(feature: str) -> bool:
+    """Whether a feature is a stored column."""
+    return feature in INDICATOR_NAMES
+
+
+def require_features(features: Iterable[str], derived: Derived = NONE) -> tuple[str, ...]:
     """The features as a tuple when each can be computed; raises `UsageError` otherwise."""
     features = tuple(features)
-    unknown = [name for name in features if name not in INDICATOR_NAMES and lag_hours(name) is None]
+    unknown = [name for name in features if not is_stored(name) and lag_hours(name) is None and name not in derived]
     if unknown or not features:
-        raise UsageError(f"unknown features: {', '.join(unknown) or 'none given'}")
+        raise UsageError(
+            f"unknown features: {', '.join(unknown) or 'none given'}; another package may bring them: install it"
+        )
     return features
 
 
-def lookback(features: Iterable[str]) -> timedelta:
-    """How far before a row its features read, `(t - lookback, t]`; a lag of h hours reads t - h itself."""
-    return max((hours + 1) * HOUR if (hours := lag_hours(name)) is not None else _LOOKBACKS[name] for name in features)
+def lookback(features: Iterable[str], derived: Derived = NONE) -> timedelta:
+    """How far before a row its features read, `(t - lookback, t]`; a lag of h hours reads t - h itself.
+
+    Raises:
+        UsageError: one of them is unknown.
+    """
+    return max(_lookback_of(name, derived) for name in require_features(features, derived))
+
+
+def _lookback_of(feature: str, derived: Derived) -> timedelta:
+    hours = lag_hours(feature)
+    if hours is not None:
+        return (hours + 1) * HOUR
+    return _LOOKBACKS[feature] if is_stored(feature) else derived[feature].lookback
 
 
 @dataclass(frozen=True)
@@ -93,6 +132,7 @@ def make_samples(
     start: datetime,
     end: datetime,
     stride_minutes: int | None = None,
+    derived: Derived = NONE,
 ) -> Samples:
     """Features and labels of the indicator rows with time in [start, end).
 
@@ -102,9 +142,10 @@ def make_samples(
             NaN, so cutting the frame at a cutoff is what keeps the future out.
         stride_minutes: keep only rows whose known_at is a multiple of it (since 1970), a
             deterministic thinning of heavily overlapping rows; None keeps all.
+        derived: features that are neither stored nor lags, by name.
     """
     parts = [
-        _of_currency(str(name), rows, features, interval, start, end, stride_minutes)
+        _of_currency(str(name), rows, features, interval, start, end, stride_minutes, derived)
         for (name,), rows in indicators.group_by(["currency"])
         if rows.height
     ]
@@ -127,8 +168,9 @@ def _of_currency(
     start: datetime,
     end: datetime,
     stride_minutes: int | None,
+    derived: Derived,
 ) -> Samples:
-    base = floor_hour(start) - lookback(features)
+    base = floor_hour(start) - lookback(features, derived)
     stop = end + HORIZON + HOUR
     closes = to_grid(rows["time"], rows["close"], interval, base, floor_hour(stop))
     inside = rows.filter(pl.col("time").is_between(start, end, closed="left")).sort("time")
@@ -141,10 +183,12 @@ def _of_currency(
     X = np.empty((inside.height, len(features)))
     for column, feature in enumerate(features):
         hours = lag_hours(feature)
-        if hours is None:
+        if hours is not None:
+            X[:, column] = flat[slots - hours * per_hour] / flat[slots] - 1
+        elif is_stored(feature):
             X[:, column] = inside[feature].fill_null(np.nan).to_numpy()
         else:
-            X[:, column] = flat[slots - hours * per_hour] / flat[slots] - 1
+            X[:, column] = derived[feature].figure(closes.values).ravel()[slots]
     y = label_array(closes.values).ravel()[slots]
     whole = np.isfinite(X).all(axis=1)
     time = inside["time"].dt.replace_time_zone(None).to_numpy()[whole]

@@ -28,7 +28,7 @@ from cryptobot_assets.domain.allocation import Decision, better_share, capped
 from cryptobot_assets.domain.paper_book import Book, Hour, Quantities, Terms
 from cryptobot_assets.domain.paper_ledger import BITCOIN, BOT, MONEY, UNIVERSE
 from cryptobot_assets.domain.portfolio import VOLATILITY_HOURS, trailing_volatility
-from cryptobot_assets.domain.rule_table import rule_named
+from cryptobot_assets.domain.rules import places_for
 
 DUST = 1e-6
 """Share of a sleeve below which nothing is bought or sold."""
@@ -82,7 +82,7 @@ def _wish(hour: Hour, weights: np.ndarray, capital: float, terms: Terms) -> np.n
         volatility=trailing_volatility(hour.closes, 1, VOLATILITY_HOURS),
         most=(np.nan_to_num(hour.traded) * terms.capacity / capital)[None, :],
     )
-    return capped(rule_named(terms.rule, alive, terms.costs.share))(decision)[0]
+    return capped(terms.rule.make(places_for(alive), terms.costs.share))(decision)[0]
 
 
 def _trade(
@@ -186,7 +186,7 @@ def _balance(book: Book, hour: Hour, terms: Terms, sleeve: int, trades: Trades) 
         "market": terms.market,
         "currency": MONEY,
         "time": hour.time,
-        "rule": terms.rule,
+        "rule": terms.rule.name,
         "capital": terms.capital,
         "sleeve_cash": book.cash[sleeve],
         "cash": cash,

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import numpy as np
 
+from cryptobot_assets.domain.allocation import AllocationRule
 from cryptobot_assets.domain.pool_value import SLEEVES, Costs
 
 Quantities = Mapping[str, float]
@@ -15,13 +16,13 @@ Quantities = Mapping[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """What the bot is held to: rule by name (see `rule_named`), costs, USDT to begin with, capacity.
+    """What the bot is held to: allocation rule, costs, USDT to begin with, capacity.
 
     `capacity` is the largest share of the value traded in 24 h that a sleeve may hold of a currency.
     """
 
     market: str
-    rule: str
+    rule: AllocationRule
     costs: Costs
     capital: float
     capacity: float

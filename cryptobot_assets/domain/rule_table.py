@@ -7,28 +7,17 @@ chosen for its result, all are shown.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cryptobot_assets.domain.allocation import (
-    Rule,
-    above,
-    capped,
-    inverse_volatility,
-    keep_while_wanted,
-    top,
-    worth_its_cost,
-)
+from cryptobot_assets.domain.allocation import AllocationRule, capped
 from cryptobot_assets.domain.bootstrap import DRAWS
 from cryptobot_assets.domain.pool_value import SLEEVES, Costs, Hours, holding_curve
 from cryptobot_assets.domain.portfolio import Result, judge_run, simulate, trailing_volatility
-
-TENTH = 10
-BETTER_HALF = 0.5
-RULE_NAMES = ("best", "top", "top_above_costs", "keep", "keep_calm", "keep_that_pay")
-"""How settings name the rules of `rules_for`, in its order."""
+from cryptobot_assets.domain.rules import OWN_RULES, places_for
 
 
 @dataclass(frozen=True)
@@ -44,27 +33,16 @@ class Tape:
     traded: np.ndarray
 
 
-def rules_for(currencies: int, cost: float) -> dict[str, Rule]:
-    """The rules by name, for a universe of so many currencies and a cost a side (a share)."""
-    k = max(round(currencies / TENTH), 1)
-    keep = keep_while_wanted(k, BETTER_HALF)
-    return {
-        "best one": top(1),
-        f"top {k}": top(k),
-        f"top {k} above costs, else cash": above(k, 2 * cost),
-        f"keep {k} while in the better half": keep,
-        f"keep {k}, bought by 1/volatility": inverse_volatility(keep),
-        f"keep {k}, trades that pay": worth_its_cost(keep, cost),
-    }
-
-
-def rule_named(name: str, currencies: int, cost: float) -> Rule:
-    """One of the rules of `rules_for`, by its place in `RULE_NAMES`."""
-    return tuple(rules_for(currencies, cost).values())[RULE_NAMES.index(name)]
-
-
 def judge_rules(
-    hours: Hours, tape: Tape, costs: Costs, *, capital: float, capacity: float, seed: int, draws: int = DRAWS
+    hours: Hours,
+    tape: Tape,
+    costs: Costs,
+    *,
+    rules: Iterable[AllocationRule] = tuple(OWN_RULES.values()),
+    capital: float,
+    capacity: float,
+    seed: int,
+    draws: int = DRAWS,
 ) -> tuple[Result, ...]:
     """Every rule's figures over the same decisions.
 
@@ -77,16 +55,17 @@ def judge_rules(
     volatility = trailing_volatility(np.vstack([tape.before, hours.closes]), decisions, len(tape.before))
     most = np.nan_to_num(tape.traded) * capacity / (capital / SLEEVES)
     holding = holding_curve(hours)
+    k = places_for(len(hours.currencies))
     return tuple(
         judge_run(
-            name,
-            simulate(capped(rule), hours, volatility=volatility, most=most),
+            rule.title.format(k=k),
+            simulate(capped(rule.make(k, costs.share)), hours, volatility=volatility, most=most),
             holding,
             costs,
             seed=seed,
             draws=draws,
         )
-        for name, rule in rules_for(len(hours.currencies), costs.share).items()
+        for rule in rules
     )
 
 

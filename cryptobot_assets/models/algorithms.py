@@ -7,23 +7,26 @@ predicts nothing, so that its figure stands for the return too.
 The others are trained when they are asked for by name: `zero`, `momentum` and `ar` are baselines,
 `xgboostdirection` learns whether a return is positive, `xgboostrank` which currency of an hour
 gains more than which other, `neural` is a small neural network, and `ensemble` the mean of the
-eight, as far as they were trained before it.
+eight, as far as they were trained before it. So are the algorithms that other packages bring.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 
 import numpy as np
 
-from cryptobot_assets.domain.features import DEFAULT_FEATURES
+from cryptobot_assets.domain.features import DEFAULT_FEATURES, require_features
 from cryptobot_assets.domain.promotion import BASELINES
 from cryptobot_assets.domain.relative import FEWEST_CURRENCIES, RELATIVE_FEATURES
 from cryptobot_assets.errors import UsageError
-from cryptobot_assets.models.base import Algorithm, FittedModel, Params, Space
+from cryptobot_assets.models.base import Algorithm, Choice, FittedModel, Params, Range, Space
 from cryptobot_assets.models.ensemble import Ensemble, members_of
+from cryptobot_assets.plugged import FEATURES
+from cryptobot_assets.plugins import Catalogue
 
 
 @dataclass(frozen=True)
@@ -58,32 +61,63 @@ class LazyAlgorithm:
         return self.load().fit(X, y, params=params, seed=seed, weight=weight, threads=threads, time=time)
 
 
-ALGORITHMS: dict[str, Algorithm] = {
-    "xgboost": LazyAlgorithm("xgboost", "xgboost_trees"),
-    "catboost": LazyAlgorithm("catboost", "catboost_trees"),
-    "lassolars": LazyAlgorithm("lassolars", "linear"),
-    "lasso": LazyAlgorithm("lasso", "linear"),
-    "ridge": LazyAlgorithm("ridge", "linear"),
-    "bayesianridge": LazyAlgorithm("bayesianridge", "linear"),
-    "elasticnet": LazyAlgorithm("elasticnet", "linear"),
-    "huber": LazyAlgorithm("huber", "linear"),
-    "relativeridge": LazyAlgorithm("relativeridge", "linear"),
-    "zero": LazyAlgorithm("zero", "baselines"),
-    "momentum": LazyAlgorithm("momentum", "baselines"),
-    "ar": LazyAlgorithm("ar", "linear"),
-    "xgboostdirection": LazyAlgorithm("xgboostdirection", "xgboost_objectives"),
-    "xgboostrank": LazyAlgorithm("xgboostrank", "xgboost_objectives"),
-    "neural": LazyAlgorithm("neural", "neural"),
-}
 MEMBERS = ("xgboost", "catboost", "lassolars", "lasso", "ridge", "bayesianridge", "elasticnet", "huber")
 """Algorithms that the ensemble is the mean of: all that read the default features and learn the return itself."""
 
-ALGORITHMS["ensemble"] = Ensemble({name: ALGORITHMS[name] for name in MEMBERS})
+_ALONE: dict[str, Algorithm] = {
+    name: LazyAlgorithm(name, home)
+    for name, home in {
+        "xgboost": "xgboost_trees",
+        "catboost": "catboost_trees",
+        "lassolars": "linear",
+        "lasso": "linear",
+        "ridge": "linear",
+        "bayesianridge": "linear",
+        "elasticnet": "linear",
+        "huber": "linear",
+        "relativeridge": "linear",
+        "zero": "baselines",
+        "momentum": "baselines",
+        "ar": "linear",
+        "xgboostdirection": "xgboost_objectives",
+        "xgboostrank": "xgboost_objectives",
+        "neural": "neural",
+    }.items()
+}
+_OURS: dict[str, Algorithm] = {**_ALONE, "ensemble": Ensemble({name: _ALONE[name] for name in MEMBERS})}
+
+
+def _what_is_wrong(name: str, part: object) -> str | None:
+    if getattr(part, "name", None) != name:
+        return f"it calls itself {getattr(part, 'name', None)!r}"
+    space = getattr(part, "space", None)
+    if not isinstance(space, Mapping) or not all(isinstance(one, Range | Choice) for one in space.values()):
+        return "its `space` is no mapping of names to Range or Choice"
+    if not callable(getattr(part, "fit", None)):
+        return "it has no `fit`"
+    try:
+        signature(part.fit).bind(None, None, params={}, seed=0, weight=None, threads=1, time=None)
+        require_features(getattr(part, "features", DEFAULT_FEATURES), FEATURES)
+    except TypeError as error:
+        return f"its `fit` does not take what Algorithm.fit takes: {error}"
+    except UsageError as error:
+        return f"{error}"
+    return None
+
+
+ALGORITHMS: Catalogue[Algorithm] = Catalogue(
+    "cryptobot_assets.algorithms",
+    "algorithm",
+    ours=_OURS,
+    check=_what_is_wrong,
+    reserved=("features", "champion", "challenger"),
+)
+"""Every algorithm by name; a name becomes an asset, a registered model and a route."""
 
 ON_REQUEST = BASELINES | {"xgboostdirection", "xgboostrank", "neural", "ensemble"}
-"""Algorithms that are trained only when they are named."""
+"""Algorithms of ours that are trained only when they are named, as all that other packages bring are."""
 
-DEFAULT_ALGORITHMS: tuple[str, ...] = tuple(name for name in ALGORITHMS if name not in ON_REQUEST)
+DEFAULT_ALGORITHMS: tuple[str, ...] = tuple(name for name in _OURS if name not in ON_REQUEST)
 
 RELATIVE = frozenset({"relativeridge", "xgboostrank"})
 """Algorithms that read relative features and learn returns less the market's."""
@@ -93,17 +127,22 @@ OWN_FEATURES: dict[str, tuple[str, ...]] = {
     "momentum": tuple(f"close_lag_{hours}h" for hours in (24, 48, 168, 336, 672)),
     "ar": tuple(f"close_lag_{24 * days}h" for days in range(1, 15)),
 }
-"""Features of the algorithms that do not read the default ones."""
+"""Features of our algorithms that do not read the default ones."""
 
 
 def library_of(algorithm: str) -> str:
-    """What an algorithm fits with: xgboost, catboost or scikitlearn."""
+    """What an algorithm fits with: xgboost, catboost or scikitlearn, or the package that brings it."""
+    origin = ALGORITHMS.origin(algorithm)
+    if not origin.is_ours:
+        return origin.package
     return next((name for name in ("xgboost", "catboost") if algorithm.startswith(name)), "scikitlearn")
 
 
 def features_of(algorithm: str) -> tuple[str, ...]:
-    """The features an algorithm reads."""
-    return OWN_FEATURES.get(algorithm, DEFAULT_FEATURES)
+    """The features an algorithm reads; those of an algorithm that is not ours are its attribute `features`."""
+    if algorithm in _OURS:
+        return OWN_FEATURES.get(algorithm, DEFAULT_FEATURES)
+    return tuple(getattr(ALGORITHMS[algorithm], "features", DEFAULT_FEATURES))
 
 
 def trials_of(algorithm: str, trials: int) -> int:

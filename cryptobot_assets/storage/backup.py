@@ -44,7 +44,7 @@ from cryptobot_assets.storage.backup_place import Place, PlacedFile, moment, ope
 from cryptobot_assets.storage.backup_tables import TablesSource
 from cryptobot_assets.storage.metadata import metadata_urls
 from cryptobot_assets.storage.postgres_address import is_postgres
-from cryptobot_assets.storage.store import TABLES
+from cryptobot_assets.storage.store import TABLES, is_lake
 
 GRACE = timedelta(days=1)
 """How long an object that no manifest names stays: the backup that writes it may still be going on."""
@@ -170,8 +170,11 @@ def _databases(settings: Settings, stack: ExitStack) -> tuple[list[DatabaseSourc
 
 
 def _store(settings: Settings, stack: ExitStack) -> LakeSource | TablesSource:
-    if not is_postgres(settings.lake_url):
+    if is_lake(settings.lake_url):
         return LakeSource(settings)
+    if not is_postgres(settings.lake_url):
+        scheme = settings.lake_url.split("://")[0]
+        raise UsageError(f"a store on {scheme}:// is not backed up here: `cryptobot copy` it")
     source = TablesSource(settings.lake_url)
     stack.callback(source.close)
     return source

@@ -25,6 +25,7 @@ from cryptobot_assets.storage.backup_objects import ObjectReader, Tell
 from cryptobot_assets.storage.backup_place import Place
 from cryptobot_assets.storage.metadata import MetadataUrls, metadata_urls
 from cryptobot_assets.storage.postgres_address import is_postgres, shown
+from cryptobot_assets.storage.store import is_lake
 
 WORK = {"dagster": ("runs", "event_logs"), "mlflow": ("runs", "registered_models")}
 """Tables of each database that have rows once anything was done."""
@@ -47,7 +48,7 @@ class Restore:
     with_home: bool = True
 
     def __post_init__(self) -> None:
-        kind = backup_tables.KIND if is_postgres(self.settings.lake_url) else backup_lake.KIND
+        kind = _kind_of(self.settings.lake_url)
         if self.with_store and kind != self.manifest.store["kind"]:
             raise BadBackup(
                 f"backup {self.manifest.name} holds a {self.manifest.store['kind']} store and "
@@ -136,3 +137,10 @@ class Restore:
     def _own_note(self) -> str:
         only = "" if self.with_store and self.with_home else f" --only {'store' if self.with_store else 'home'}"
         return f"cryptobot restore {self.place.url} --at {self.manifest.name}{only}\n"
+
+
+def _kind_of(url: str) -> str:
+    """Which backups a store at an address can be restored from."""
+    if is_lake(url):
+        return backup_lake.KIND
+    return backup_tables.KIND if is_postgres(url) else f"store on {url.split('://')[0]}://"

@@ -8,10 +8,8 @@ Requests are counted before they are sent, in one budget with every other proces
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -22,11 +20,10 @@ from cryptobot_assets.domain.gaps import find_gaps
 from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.domain.klines import KLINE_SCHEMA, require_klines
 from cryptobot_assets.domain.sources import REST_PAGE_ROWS
-from cryptobot_assets.errors import BadKlines, ExchangeError, HomeConflict
-from cryptobot_assets.storage.http import Http
-from cryptobot_assets.storage.weight import Budget, answer_time
+from cryptobot_assets.errors import BadKlines, ExchangeError
+from cryptobot_assets.storage.exchange_client import ExchangeClient, Symbol
+from cryptobot_assets.storage.weight import answer_time
 
-MARKET_HEADER = "X-Exchange-Market"
 WEIGHTS = {"/api/v3/klines": 2, "/api/v3/exchangeInfo": 20, "/api/v3/time": 1}
 """Request weight of each path we ask."""
 
@@ -76,49 +73,8 @@ _CLOCK = msgspec.json.Decoder(_Clock)
 _LISTING = msgspec.json.Decoder(_Listing)
 
 
-@dataclass(frozen=True)
-class Symbol:
-    """One listed symbol."""
-
-    name: str
-    base: str
-    quote: str
-    trading: bool
-
-
-class Exchange:
-    """A client of one exchange address; one per thread of work.
-
-    Args:
-        url: base address, for example https://data-api.binance.vision.
-        timeout_seconds: how long the server may be silent; connecting may take 5 at most.
-        retries: further tries after a fault that may pass.
-        sleep: replaced in tests.
-        expected_market: how the server must begin to describe its market, see `market`; empty for any.
-            Anything else raises `HomeConflict`, so that two markets never meet in one store.
-        budget: of request weight; by default the one that this machine's processes share for `url`.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout_seconds: float = 10.0,
-        retries: int = 6,
-        sleep: Callable[[float], None] = time.sleep,
-        expected_market: str = "",
-        budget: Budget | None = None,
-    ) -> None:
-        self._expected_market = expected_market
-        self._http = Http(
-            url, timeout_seconds=timeout_seconds, retries=retries, sleep=sleep, heard=self._heard, budget=budget
-        )
-        self.url = self._http.url
-        self._budget = self._http.budget
-        self._sleep = sleep
-        self._headers: Mapping[str, str] = {}
-        self.market = ""
-        """What the server says of its market (`simulated ...`, `replay ...`); empty for the real exchange."""
+class Exchange(ExchangeClient):
+    """A client of Binance spot, or of whoever speaks as it does."""
 
     def server_time(self) -> datetime:
         """The exchange's clock: klines that end after it are unfinished. The machine's own is never asked.
@@ -134,13 +90,6 @@ class Exchange:
         if shown - dated > CLOCKS_APART:
             _LOG.warning("%s shows %s in an answer of %s: the earlier is believed", self.url, shown, dated)
         return min(shown, dated + DATE_GRAIN)
-
-    def last_finished(self, interval: str) -> datetime:
-        """First open time that is not finished yet: klines before it may be stored."""
-        step = interval_delta(interval)
-        return datetime.fromtimestamp(
-            self.server_time().timestamp() // step.total_seconds() * step.total_seconds(), UTC
-        )
 
     def symbols(self) -> list[Symbol]:
         """Every symbol the exchange lists; reads its limits on the way."""
@@ -214,6 +163,21 @@ class Exchange:
                 self._sleep(0.2 * 2**attempt)
         raise AssertionError("unreachable")
 
+    def daily_closes(
+        self, currency: str, *, start: datetime | None = None, end: datetime | None = None, limit: int
+    ) -> dict[date, float]:
+        """See `ExchangeClient.daily_closes`; an answer that cannot be is asked for again."""
+        first = None if start is None else _milliseconds(start)
+        last = None if end is None else _milliseconds(end) - 1
+        for attempt in range(PAGE_TRIES):
+            try:
+                rows = self.rows(currency, "1d", first=first, last=last, limit=limit)
+                return {datetime.fromtimestamp(row[0] / 1000, UTC).date(): float(row[4]) for row in rows}
+            except BadKlines:
+                if attempt == PAGE_TRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
     def rows(
         self, currency: str, interval: str, *, first: int | None = None, last: int | None = None, limit: int
     ) -> list[Row]:
@@ -266,15 +230,6 @@ class Exchange:
         except pl.exceptions.InvalidOperationError as error:
             raise BadKlines(f"the exchange sent a price of {currency} that is no number") from error
         return require_klines(typed.select(list(KLINE_SCHEMA)), interval)
-
-    def _heard(self, headers: Mapping[str, str]) -> None:
-        self._headers = headers
-        self.market = headers.get(MARKET_HEADER, "")
-        if not self.market.startswith(self._expected_market):
-            raise HomeConflict(
-                f"the home holds a {self._expected_market} market and {self.url} serves another: "
-                "set CRYPTOBOT_HOME to another directory, or CRYPTOBOT_EXCHANGE_URL to that market's address"
-            )
 
 
 def _require_order(currency: str, rows: list[Row], first: int, last: int | None) -> None:

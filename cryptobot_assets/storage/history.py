@@ -22,7 +22,7 @@ from cryptobot_assets.domain.sources import Source, Span, fall_back, join_rest, 
 from cryptobot_assets.errors import BadArchive, ExchangeError
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.archive import Archive
-from cryptobot_assets.storage.exchange import Exchange
+from cryptobot_assets.storage.exchange_client import ExchangeClient
 
 THREADS = 3
 SPANS_AHEAD = 2
@@ -74,7 +74,7 @@ class _Reading:
 class History:
     """Reads klines from an exchange and, where it has one, from its archive."""
 
-    def __init__(self, exchange: Exchange, archive: Archive | None = None) -> None:
+    def __init__(self, exchange: ExchangeClient, archive: Archive | None = None) -> None:
         self.exchange = exchange
         self.archive = archive
 
@@ -115,7 +115,7 @@ class _Call:
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: ExchangeClient,
         archive: Archive | None,
         interval: str,
         progress: Progress,

@@ -25,8 +25,8 @@ from cryptobot_assets.storage.lake_files import known_spans, layout
 from cryptobot_assets.storage.lake_snapshot import TableSnapshot, snapshot
 from cryptobot_assets.storage.room import MAKE_ROOM, is_full
 from cryptobot_assets.storage.rules import broken_rules, require_rows, told
-from cryptobot_assets.storage.s3 import is_s3
-from cryptobot_assets.storage.store import NO_VERSION, Table
+from cryptobot_assets.storage.s3 import is_s3, s3_options
+from cryptobot_assets.storage.store import NO_VERSION, Address, Table
 
 COMMIT_RETRIES = 10
 SPARE_BYTES = 2**20
@@ -42,6 +42,11 @@ class Lake:
         self._options = dict(options) if options else None
         self._opened: dict[str, DeltaTable] = {}
         self._pinned: dict[str, DeltaTable] = {}
+
+    @classmethod
+    def at(cls, address: Address) -> Lake:
+        """The lake at an address."""
+        return cls(address.url, s3_options(address.s3_endpoint) if is_s3(address.url) else None)
 
     def read(
         self,

@@ -27,13 +27,14 @@ from cryptobot_assets.domain.universe import (
 from cryptobot_assets.errors import BadKlines, ExchangeError, ExchangeUnreachable, RateLimited
 from cryptobot_assets.settings import EVERY, Settings
 from cryptobot_assets.storage.archive_index import ArchiveIndex
-from cryptobot_assets.storage.exchange import BEGINNING, PAGE_TRIES, Exchange, Symbol
+from cryptobot_assets.storage.exchange_client import ExchangeClient, Symbol
 from cryptobot_assets.storage.store import LISTINGS, Store
 
 QUOTE = "USDT"
 PAGE_DAYS = 1000
 RECENT_DAYS = 100
 """Days looked at of a currency whose listing is known: a pause among them is seen."""
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 SILENT_BEFORE_DELISTED = DAY
 """A maintenance stops all trading for hours; what has no kline for a day and does not trade has been delisted."""
 THREADS = 4
@@ -85,7 +86,7 @@ class ListingSource:
         interval: of the klines whose first and last tell when a currency traded.
     """
 
-    def __init__(self, exchange: Exchange, index: ArchiveIndex | None, interval: str) -> None:
+    def __init__(self, exchange: ExchangeClient, index: ArchiveIndex | None, interval: str) -> None:
         self.exchange = exchange
         self._index = index
         self._interval = interval
@@ -130,7 +131,9 @@ class ListingSource:
 class _Look:
     """One look: its clock, and the bases it knows."""
 
-    def __init__(self, exchange: Exchange, index: ArchiveIndex | None, interval: str, bases: Collection[str]) -> None:
+    def __init__(
+        self, exchange: ExchangeClient, index: ArchiveIndex | None, interval: str, bases: Collection[str]
+    ) -> None:
         self._exchange = exchange
         self._index = index
         self._interval = interval
@@ -193,7 +196,7 @@ class _Look:
     def _daily_closes(self, currency: str, held: Sequence[Listing]) -> dict[date, float]:
         """Close of every day that has a kline: the most recent ones, or those since it was last held as delisted."""
         if _is_open(held):
-            return self._days(currency, limit=RECENT_DAYS)
+            return self._exchange.daily_closes(currency, limit=RECENT_DAYS)
         closes: dict[date, float] = {}
         start = since = max((one.end for one in held if one.end), default=BEGINNING)
         # An answer may have lost rows on its way: nothing is taken for a hole or an end on the word of one.
@@ -210,19 +213,7 @@ class _Look:
         """Closes of the first days of [start, end) in one answer."""
         if end is not None and end <= start:
             return {}
-        last = None if end is None else _milliseconds(end) - 1
-        return self._days(currency, first=_milliseconds(start), last=last, limit=PAGE_DAYS)
-
-    def _days(self, currency: str, **query: int | None) -> dict[date, float]:
-        """Closes of one answer by day; one that cannot be is asked for again."""
-        for attempt in range(PAGE_TRIES):
-            try:
-                rows = self._exchange.rows(currency, "1d", **query)
-                return {_moment(row[0]).date(): float(row[4]) for row in rows}
-            except BadKlines:
-                if attempt == PAGE_TRIES - 1:
-                    raise
-        raise AssertionError("unreachable")
+        return self._exchange.daily_closes(currency, start=start, end=end, limit=PAGE_DAYS)
 
     def _edges(self, currency: str, day: date) -> tuple[datetime, datetime]:
         """First kline of a day that has some, and the instant just after its last."""
@@ -239,11 +230,3 @@ def _is_open(held: Sequence[Listing]) -> bool:
 
 def _base(currency: str) -> str:
     return currency.removesuffix(QUOTE)
-
-
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _milliseconds(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)

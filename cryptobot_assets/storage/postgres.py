@@ -33,7 +33,7 @@ from cryptobot_assets.storage.postgres_connection import (
 from cryptobot_assets.storage.postgres_scan import PostgresScans
 from cryptobot_assets.storage.postgres_statements import COUNTS, SPANS, condition
 from cryptobot_assets.storage.rules import broken_rules, require_rows
-from cryptobot_assets.storage.store import INDICATORS, NO_VERSION, Table
+from cryptobot_assets.storage.store import INDICATORS, NO_VERSION, Address, Table
 
 REVISION = "0005"
 """The newest migration, which this code reads and writes."""
@@ -49,6 +49,11 @@ class PostgresStore:
         self._place = self._connections.address.place
         self._current = False
         self._own_tables: set[str] = set()
+
+    @classmethod
+    def at(cls, address: Address) -> PostgresStore:
+        """The store in the database at an address."""
+        return cls(address.url)
 
     def read(
         self,

@@ -18,6 +18,7 @@ from cryptobot_assets.domain.features import Samples, label_end, lookback, make_
 from cryptobot_assets.domain.intervals import DAY, HOUR, floor_hour, interval_delta
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.relative import LONGEST_HOURS, HourlyMarket, is_relative, relative_samples
+from cryptobot_assets.plugged import FEATURES
 from cryptobot_assets.storage.store import INDICATORS, KLINES, Store, Table
 
 HOUR_MICROSECONDS = 3_600_000_000
@@ -89,13 +90,19 @@ class SampleReader:
         stored = [name for name in features if name in INDICATORS.schema]
         frame = self._store.read(
             INDICATORS,
-            start=start - lookback(features) - DAY,
+            start=start - lookback(features, FEATURES) - DAY,
             end=until,
             columns=list(dict.fromkeys(["currency", "time", "close", *stored])),
             currency=list(currencies),
         )
         return make_samples(
-            frame, features=features, interval=self._interval, start=start, end=end, stride_minutes=stride_minutes
+            frame,
+            features=features,
+            interval=self._interval,
+            start=start,
+            end=end,
+            stride_minutes=stride_minutes,
+            derived=FEATURES,
         )
 
     def _relative(self, start: datetime, end: datetime, until: datetime) -> Samples:

@@ -7,7 +7,7 @@ a write cut short leaves the old rows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -20,9 +20,10 @@ from cryptobot_assets.domain.ledger import COVERAGE_SCHEMA
 from cryptobot_assets.domain.paper_ledger import LEDGER_CONSTRAINTS, LEDGER_KEYS, LEDGER_NULLABLE, LEDGER_SCHEMAS
 from cryptobot_assets.domain.served import OUTCOME_SCHEMA, PREDICTION_KEY, SERVED_SCHEMA
 from cryptobot_assets.errors import UsageError
+from cryptobot_assets.plugins import Catalogue
 from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage.postgres_address import is_postgres
-from cryptobot_assets.storage.s3 import is_s3, s3_options
+from cryptobot_assets.storage.postgres_address import SCHEMES
+from cryptobot_assets.storage.s3 import is_s3
 
 
 @dataclass(frozen=True)
@@ -261,29 +262,61 @@ class Store(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where a store is.
+
+    Attributes:
+        url: a directory, or `scheme://...`.
+        s3_endpoint: of stores whose files lie in a bucket that is not AWS's.
+    """
+
+    url: str
+    s3_endpoint: str | None = None
+
+
+Opener = Callable[[Address], Store]
+
+DIRECTORY = "directory"
+"""Name of the opener of addresses that have no scheme."""
+
+STORES: Catalogue[Opener] = Catalogue(
+    "cryptobot_assets.stores",
+    "store",
+    ours={
+        DIRECTORY: "cryptobot_assets.storage.lake:Lake.at",
+        "s3": "cryptobot_assets.storage.lake:Lake.at",
+        **dict.fromkeys(SCHEMES, "cryptobot_assets.storage.postgres:PostgresStore.at"),
+    },
+    check=lambda name, part: None if callable(part) else "it cannot be called with an Address",
+)
+"""What opens a store, by the scheme of its address."""
+
+
 def open_store(settings: Settings) -> Store:
     """The store the settings name."""
     return open_store_at(settings.lake_url, s3_endpoint=settings.s3_endpoint)
 
 
 def open_store_at(url: str, *, s3_endpoint: str | None = None) -> Store:
-    """The store at an address: a directory, `s3://bucket/prefix` or `postgresql://...`.
+    """The store at an address: a directory, `s3://bucket/prefix`, `postgresql://...`, or one that a package brings.
 
     Raises:
         UsageError: no store is of that kind.
     """
-    if is_postgres(url):
-        from cryptobot_assets.storage.postgres import PostgresStore
-
-        return PostgresStore(url)
-    if "://" in url and not is_s3(url):
+    scheme = url.partition("://")[0] if "://" in url else DIRECTORY
+    if scheme not in STORES:
+        others = [f"{name}://" for name in STORES if not STORES.origin(name).is_ours]
         raise UsageError(
-            f"CRYPTOBOT_STORE_URL: a store on {url.split('://')[0]}:// is not available; "
-            "use a directory, s3:// or postgresql://"
+            f"CRYPTOBOT_STORE_URL: a store on {scheme}:// is not available; "
+            f"use a directory, {', '.join(['s3://', *others])} or postgresql://, or install the package that brings it"
         )
-    from cryptobot_assets.storage.lake import Lake
+    return STORES[scheme](Address(url, s3_endpoint))
 
-    return Lake(url, s3_options(s3_endpoint) if is_s3(url) else None)
+
+def is_lake(url: str) -> bool:
+    """Whether the store at an address is a lake: files in a directory or a bucket."""
+    return "://" not in url or is_s3(url)
 
 
 def newest_times(store: Store, table: Table) -> dict[str, datetime]:

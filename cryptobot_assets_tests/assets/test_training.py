@@ -207,7 +207,7 @@ class ScalerOfAll:
 
 
 def scaler_of_other_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(module.ALGORITHMS, "ridge", ScalerOfAll())
+    monkeypatch.setattr(module, "ALGORITHMS", {**module.ALGORITHMS, "ridge": ScalerOfAll()})
 
 
 def target_of_another_row(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ OPTIONS = {
     "alert": ("TEXT",),
     "backup": ("--to", "--list", "--verify"),
     "restore": ("FROM", "--at", "--only", "--replace"),
+    "plugins": (),
     "doctor": (),
 }  # fmt: skip
 

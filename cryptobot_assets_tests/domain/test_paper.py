@@ -16,9 +16,10 @@ from cryptobot_assets.domain.paper_book import Book, Hour, Terms
 from cryptobot_assets.domain.paper_ledger import between, first_difference, ledger_of
 from cryptobot_assets.domain.pool_value import SLEEVES, Costs
 from cryptobot_assets.domain.portfolio import VOLATILITY_HOURS
+from cryptobot_assets.domain.rules import OWN_RULES
 
 COSTS = Costs(fee_bps=80, slippage_bps=20)
-TERMS = Terms(market="ALL", rule="best", costs=COSTS, capital=2400.0, capacity=1.0)
+TERMS = Terms(market="ALL", rule=OWN_RULES["best"], costs=COSTS, capital=2400.0, capacity=1.0)
 NAMES = ("ADAUSDT", "BTCUSDT", "ETHUSDT")
 NAN = math.nan
 
@@ -125,15 +126,15 @@ def test_a_currency_that_is_not_there_yet_changes_no_bit() -> None:
             opened=(*hour.opened, None),
         )
 
-    terms = replace(TERMS, rule="keep_calm")
+    terms = replace(TERMS, rule=OWN_RULES["keep_calm"])
     assert run(Book.opened(2400.0), hours, terms) == run(Book.opened(2400.0), map(widened, hours), terms)
 
 
-@pytest.mark.parametrize("rule", ["best", "top", "top_above_costs", "keep", "keep_calm", "keep_that_pay"])
+@pytest.mark.parametrize("rule", OWN_RULES)
 def test_money_is_never_made_of_nothing(rule: str) -> None:
     random = np.random.default_rng(1)
     hours = [make_hour(random.normal(0, 0.05, 3).tolist(), [10.0, 20.0, 40.0], hours=n) for n in range(24 * 6)]
-    _, rows = run(Book.opened(2400.0), hours, replace(TERMS, rule=rule))
+    _, rows = run(Book.opened(2400.0), hours, replace(TERMS, rule=OWN_RULES[rule]))
     costs = np.cumsum([row["cost"] for row in rows["paper_balances"]])
     equity = np.array([row["equity"] for row in rows["paper_balances"]])
     assert equity == pytest.approx(2400 - costs), "prices stand still: what is lost is what was paid"
