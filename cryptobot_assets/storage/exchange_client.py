@@ -100,9 +100,9 @@ class ExchangeClient(ABC):
     def daily_closes(
         self, currency: str, *, start: datetime | None = None, end: datetime | None = None, limit: int
     ) -> dict[date, float]:
-        """Close of each day (UTC) that has a kline, today's so far included, in one answer.
+        """Close of each day (UTC) that has a kline, today's so far included, by day in order.
 
-        The first `limit` days of [start, end), or the newest where `start` is None.
+        At most `limit` of them: the first with a start in [start, end), or the newest where `start` is None.
         """
 
     def last_finished(self, interval: str) -> datetime:
