@@ -1,4 +1,4 @@
-"""The part of the settings that the prediction service goes by; `settings.py` reads them from the environment."""
+"""Settings of the prediction service and of the registry it asks; `settings.py` reads them from the environment."""
 
 from __future__ import annotations
 
@@ -28,6 +28,21 @@ class ServiceSettings(BaseSettings):
     stale_hours: float = Field(
         0.0, ge=0, description="age of the newest features from which the service answers 503; 0 for any age"
     )
+    mlflow_access: bool = Field(
+        False, description="whether the platform's MLflow server demands credentials, and the service only reads"
+    )
+    mlflow_writer_password: str | None = Field(
+        None, min_length=12, description="password of MLflow's account for what trains and promotes; unset: drawn"
+    )
+    mlflow_reader_password: str | None = Field(
+        None, min_length=12, description="password of MLflow's account that changes nothing; unset: drawn"
+    )
+
+    @property
+    def mlflow_passwords(self) -> dict[str, str]:
+        """Passwords that are given for accounts of MLflow, by account."""
+        given = {"writer": self.mlflow_writer_password, "reader": self.mlflow_reader_password}
+        return {name: password for name, password in given.items() if password}
 
     @property
     def service_address(self) -> str:

@@ -140,9 +140,6 @@ class Settings(ServiceSettings, AutomationSettings, ClusterSettings):
     commit: str = Field("", description="commit that the code was built of, for lineage; unset: git is asked")
     workspace: Path | None = Field(None, description="Dagster's workspace file; unset: its services load the code")
     code_port: int = Field(4000, ge=0, le=65_535, description="Dagster's code server, where it is one of its own")
-    mlflow_access: bool = Field(
-        False, description="whether the MLflow server of `cryptobot up` demands credentials, and the service only reads"
-    )
     trials: int = Field(20, ge=1, description="tuning trials per model")
     folds: int = Field(3, ge=1, description="walk-forward folds per trial")
     seed: int = Field(7, ge=0, description="seed of tuning and bootstraps")

@@ -85,7 +85,6 @@ HOMES = {
     "requests": (
         "storage/http.py",
         "storage/mlflow_client.py",
-        "storage/mlflow_access.py",
         "alerts/webhook.py",
         "processes.py",
         "cli/",

@@ -21,7 +21,10 @@ from cryptobot_assets.home import require_whole_home, require_writable_home
 from cryptobot_assets.serving.command import service_command
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.metadata import metadata_urls
+from cryptobot_assets.storage.mlflow_access import open_access
 
+ASKING = ("predictions", "dashboard")
+"""Services that need no database's address when they are told where the registry is."""
 MODULE = ("-m", "cryptobot_assets.definitions")
 Command = tuple[list[str], dict[str, str]]
 
@@ -42,7 +45,7 @@ def run_service(settings: Settings, name: str, *, host: str, port: int | None, w
         UsageError: no such service, or no server for its bookkeeping is named.
         StoreError: that server does not answer.
     """
-    if settings.metadata_url is None:
+    if settings.metadata_url is None and not (name in ASKING and settings.mlflow_tracking_uri):
         raise UsageError("set CRYPTOBOT_METADATA_URL: services that run each for itself share a PostgreSQL server")
     require_whole_home(require_writable_home(settings.home))
     make, default_port = SERVICES[name]
@@ -81,7 +84,9 @@ def _daemon(settings: Settings, listening: Listening) -> Command:
 
 
 def _mlflow(settings: Settings, listening: Listening) -> Command:
-    return mlflow_command(settings, metadata_urls(settings).mlflow, listening.port, host=listening.host)
+    access = open_access(settings.home, settings.mlflow_passwords) if settings.mlflow_access else None
+    database = metadata_urls(settings).mlflow
+    return mlflow_command(settings, database, listening.port, host=listening.host, access=access)
 
 
 def _predictions(settings: Settings, listening: Listening) -> Command:

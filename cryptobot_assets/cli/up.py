@@ -17,10 +17,10 @@ from cryptobot_assets.processes import Supervisor, free_port, require_free_port
 from cryptobot_assets.serving.command import service_command
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.metadata import release_metadata
-from cryptobot_assets.storage.mlflow_access import ACCOUNTS, Access, ensure_reader, open_access
+from cryptobot_assets.storage.mlflow_access import ACCOUNTS, Access, open_access
 
-DATABASES = ("CRYPTOBOT_DAGSTER_DATABASE", "CRYPTOBOT_METADATA_URL")
-"""Variables that tell where Dagster's and MLflow's bookkeeping is."""
+WITHHELD = ("CRYPTOBOT_DAGSTER_DATABASE", "CRYPTOBOT_METADATA_URL", "CRYPTOBOT_MLFLOW_WRITER_PASSWORD")
+"""Variables by which Dagster's and MLflow's bookkeeping can be changed."""
 
 
 def run_up(settings: Settings) -> None:
@@ -90,15 +90,12 @@ def _start_mlflow(
 ) -> tuple[Settings, dict[str, str]]:
     """Start MLflow; returns the settings and variables of what only reads the registry."""
     url = f"http://127.0.0.1:{port}"
-    argv, extra = mlflow_command(settings, environment["MLFLOW_TRACKING_URI"], port)
-    if not settings.mlflow_access:
-        start("MLflow", argv, f"{url}/health", url, environment | extra)
+    access = open_access(settings.home, settings.mlflow_passwords) if settings.mlflow_access else None
+    argv, extra = mlflow_command(settings, environment["MLFLOW_TRACKING_URI"], port, access=access)
+    told = url if access is None else f"{url} (accounts: {access.folder / ACCOUNTS})"
+    start("MLflow", argv, f"{url}/health", told, environment | extra)
+    if access is None:
         return settings, environment
-    access = open_access(settings.home)
-    told = f"{url} (accounts: {access.folder / ACCOUNTS})"
-    env = environment | extra | access.server_environment()
-    start("MLflow", [*argv, *access.server_options()], f"{url}/health", told, env)
-    ensure_reader(url, access)
     return as_reader(settings, environment, access, url)
 
 
@@ -106,7 +103,7 @@ def as_reader(
     settings: Settings, environment: dict[str, str], access: Access, url: str
 ) -> tuple[Settings, dict[str, str]]:
     """Settings and variables of what only reads the registry, and is given the addresses of no database."""
-    kept = {name: value for name, value in environment.items() if name not in DATABASES}
+    kept = {name: value for name, value in environment.items() if name not in WITHHELD}
     reading = settings.model_copy(update={"mlflow_tracking_uri": url, "metadata_url": None})
     return reading, kept | access.reader_environment(url)
 

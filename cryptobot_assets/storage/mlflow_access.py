@@ -1,43 +1,42 @@
-"""Access control of the MLflow server that `cryptobot up` runs: its accounts, and how it is started with them.
+"""Access control of the platform's MLflow server: its accounts, and how it is started with them.
 
-Two accounts are made once and kept below the home, where only their owner reads them:
+Three accounts, whose passwords are given by the settings or drawn once, and kept below the server's home, where
+only their owner reads them:
 
-    admin    the person who runs the platform: everything, in MLflow's own pages too
+    admin    the person who runs the platform: everything, other accounts too
+    writer   what trains and promotes, where it goes through the server: all models and runs, no account
     reader   the prediction service, the dashboard and the exporter: see `mlflow_gate`
 
-What Dagster runs (training, promotion) goes to the registry's database itself and needs no account.
+Under `cryptobot up` what Dagster runs goes to the registry's database itself and needs no account.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-
-from cryptobot_assets.errors import RegistryError
-
 FOLDER = "mlflow-access"
 ACCOUNTS, DATABASE, CONFIGURATION = "accounts.json", "accounts.db", "server.ini"
-ADMIN, READER = "admin", "reader"
+ADMIN, WRITER, READER = "admin", "writer", "reader"
+SESSION_KEY = "session_key"
 GATE = "cryptobot_assets.storage.mlflow_gate:authenticate"
 CACHE_SECONDS = 60
 """Checking a password takes half a second: one that was right is not checked again for so long."""
-ASK_SECONDS = 30
 SAFE = ("GET", "HEAD", "OPTIONS")
 SEARCHES = ("/search", "/get-history-bulk")
 """Ends of the paths of requests that are sent by POST and only read."""
-CREATE = "/api/2.0/mlflow/users/create"
 
 
 @dataclass(frozen=True)
 class Access:
-    """Passwords of the two accounts, the key of the server's sessions, and the folder that holds all of it."""
+    """Passwords of the three accounts, the key of the server's sessions, and the folder that holds all of it."""
 
     folder: Path
     admin: str
+    writer: str
     reader: str
     session_key: str
 
@@ -63,39 +62,26 @@ class Access:
         }
 
 
-def open_access(home: Path) -> Access:
-    """The accounts of a home, made where there are none.
+def open_access(home: Path, given: Mapping[str, str] | None = None) -> Access:
+    """The accounts of a home: with the passwords `given` by an account's name, else those drawn once.
 
-    Raises:
-        RegistryError: MLflow knows accounts whose passwords are gone.
+    What stands in the folder's file is what the server takes, from its next start on (`mlflow_gate`).
     """
     folder = home / FOLDER
     path = folder / ACCOUNTS
-    if not path.is_file():
-        if (folder / DATABASE).exists():
-            raise RegistryError(f"{path} is gone, and with it the passwords: delete {folder} to make accounts anew")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = {name: secrets.token_urlsafe(24) for name in (ADMIN, READER, "session_key")}
-        _write(path, json.dumps(made, indent=1))
-    held = json.loads(path.read_text())
-    access = Access(folder, held[ADMIN], held[READER], held["session_key"])
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = read_accounts(folder) if path.is_file() else {}
+    drawn = {name: secrets.token_urlsafe(24) for name in (ADMIN, WRITER, READER, SESSION_KEY)}
+    accounts = {name: {**drawn, **held, **(given or {})}[name] for name in drawn}
+    if accounts != held:
+        _write(path, json.dumps(accounts, indent=1))
     _write(folder / CONFIGURATION, _configuration(folder))
-    return access
+    return Access(folder, accounts[ADMIN], accounts[WRITER], accounts[READER], accounts[SESSION_KEY])
 
 
-def ensure_reader(url: str, access: Access) -> None:
-    """Make the reader's account at the server that answers at `url`, unless there is one.
-
-    Raises:
-        RegistryError: the server refuses.
-    """
-    with requests.Session() as session:
-        session.trust_env = False
-        session.auth = (ADMIN, access.admin)
-        body = {"username": READER, "password": access.reader}
-        reply = session.post(f"{url}{CREATE}", json=body, timeout=ASK_SECONDS)
-    if reply.status_code != 200 and "RESOURCE_ALREADY_EXISTS" not in reply.text:
-        raise RegistryError(f"MLflow at {url} made no account for reading: HTTP {reply.status_code} {reply.text[:200]}")
+def read_accounts(folder: Path) -> dict[str, str]:
+    """Passwords by account, and the key of the sessions, as the folder's file has them."""
+    return dict(json.loads((folder / ACCOUNTS).read_text()))
 
 
 def only_reads(method: str, path: str) -> bool:

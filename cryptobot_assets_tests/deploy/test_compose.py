@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -70,6 +71,27 @@ def targets(platform: Platform) -> dict[str, str]:
     """Whether Prometheus has what it asks, by job: `1` or `0`."""
     answer = platform.edge.ask("prometheus", "/api/v1/query?query=up", headers=platform.person)
     return {one["metric"]["job"]: one["value"][1] for one in json.loads(answer.text)["data"]["result"]}
+
+
+def test_the_registry_opens_to_its_accounts_and_the_services_own_changes_nothing(platform: Platform) -> None:
+    secret, url = platform.machine.secret, f"http://{platform.machine.address('mlflow')}:5000/api/2.0/mlflow/"
+    accounts = {
+        None: (401, 401),
+        ("admin", "password1234"): (401, 401),
+        ("reader", secret("mlflow_reader_password")): (200, 403),
+        ("writer", secret("mlflow_writer_password")): (200, 200),
+    }
+    with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+        for account, expected in accounts.items():
+            read = client.get("registered-models/search", auth=account)
+            made = client.post("registered-models/create", json={"name": "cryptobot-ALL-mine"}, auth=account)
+            assert (read.status_code, made.status_code) == expected, (account, made.text)
+    deadline = time.monotonic() + RUN_SECONDS
+    while "names no champion" not in (
+        said := platform.edge.ask("predictions", "/models", headers=platform.program).text
+    ):
+        assert time.monotonic() < deadline, said
+        time.sleep(0.5)
 
 
 def test_a_name_that_is_not_ours_gets_no_answer(platform: Platform) -> None:

@@ -24,6 +24,8 @@ from cryptobot_assets_tests.deploy.compose_file import DEPLOY, ROOT, read_compos
 FOREIGN = {"edge", "postgres", "objects", "prometheus", "grafana"}
 TOOLS = ("AWS_", "MLFLOW_", "POSTGRES_", "DAGSTER_")
 MONITORS = {"PROMETHEUS_IMAGE", "GRAFANA_IMAGE"}
+NO_SECRETS = {"CRYPTOBOT_STORE_URL", "MLFLOW_TRACKING_USERNAME"}
+"""Variables that may be secret and are none here."""
 OF_FILES = {"CRYPTOBOT_BUCKET", "CRYPTOBOT_CODE_HOST"}
 """Variables that Dagster's configuration files read, and no code of ours."""
 
@@ -65,7 +67,8 @@ def test_prometheus_and_grafana_are_set_up_as_on_one_machine() -> None:
 def test_every_service_of_ours_is_there(compose: dict[str, Any]) -> None:
     assert tuple(SERVICES) == OFFERED
     elsewhere = json.loads((DEPLOY / "services.json").read_text())
-    assert compose["services"].keys() == FOREIGN | SERVICES.keys() >= elsewhere.keys()
+    assert compose["services"].keys() == FOREIGN | SERVICES.keys()
+    assert elsewhere.keys() == SERVICES.keys()
     for name in elsewhere:
         assert compose["services"][name]["command"] == elsewhere[name]["command"]
         assert compose["services"][name]["healthcheck"]["test"] == ["CMD", *elsewhere[name]["health"]]
@@ -92,10 +95,23 @@ def test_every_container_is_held_tight(compose: dict[str, Any]) -> None:
 def test_secrets_are_files_and_never_defaults(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         for key, value in service.get("environment", {}).items():
-            assert key not in SECRETS or key == "CRYPTOBOT_STORE_URL", (name, key)
+            assert key not in SECRETS or key in NO_SECRETS, (name, key)
             if key.endswith("_FILE"):
                 assert value.removeprefix("/run/secrets/") in service["secrets"], (name, key)
         assert set(service.get("secrets", ())) <= compose["secrets"].keys(), name
+
+
+def test_only_the_code_may_change_the_registry_and_who_reads_it_knows_no_database(compose: dict[str, Any]) -> None:
+    given = {name: compose["services"][name]["environment"] for name in SERVICES}
+    assert given["mlflow"]["CRYPTOBOT_MLFLOW_ACCESS"] == "true"
+    accounts = {name: one["MLFLOW_TRACKING_USERNAME"] for name, one in given.items() if "MLFLOW_TRACKING_URI" in one}
+    assert accounts == {"code": "writer", **dict.fromkeys(("predictions", "dashboard", "metrics"), "reader")}
+    for name, account in accounts.items():
+        assert given[name]["MLFLOW_TRACKING_PASSWORD_FILE"].endswith(f"/mlflow_{account}_password")
+    held = {name: set(one.get("secrets", ())) for name, one in compose["services"].items()}
+    assert {name for name, secrets in held.items() if "mlflow_writer_password" in secrets} == {"code", "mlflow"}
+    for name in ("predictions", "dashboard"):
+        assert "metadata_url" not in held[name] and not any("CRYPTOBOT_METADATA" in key for key in given[name])
 
 
 def test_every_variable_is_one_that_somebody_reads(compose: dict[str, Any]) -> None:

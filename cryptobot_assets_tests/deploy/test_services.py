@@ -23,7 +23,9 @@ from dagster_aws.ecs import EcsRunLauncher
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 SERVICES = json.loads((DEPLOY / "services.json").read_text())
 KUBERNETES = DEPLOY / "kubernetes"
-IN_PLATFORM = ("mlflow", "predictions", "dashboard")
+IN_CHART = {"code", "webserver", "daemon"}
+"""Those that Dagster's own chart brings on Kubernetes."""
+IN_PLATFORM = tuple(name for name in SERVICES if name not in IN_CHART)
 MOST_OF_ECS = 8192
 """Characters that ECS takes as what a task is told beside its definition."""
 
@@ -82,6 +84,33 @@ def test_a_container_may_do_little(name: str) -> None:
     written = {mount["mountPath"] for mount in one["volumeMounts"] if not mount.get("readOnly")}
     assert {"/tmp", "/var/lib/cryptobot"} <= written
     assert "valueFrom" not in str(one["env"]), "secrets are files"
+
+
+def test_on_kubernetes_the_code_alone_may_change_the_registry() -> None:
+    for name in IN_PLATFORM:
+        given = {one["name"]: one["value"] for one in container(name)["env"]}
+        if name == "mlflow":
+            assert given["CRYPTOBOT_MLFLOW_ACCESS"] == "true"
+        else:
+            assert given["MLFLOW_TRACKING_USERNAME"] == "reader" and "writer" not in str(manifest(name, "Deployment"))
+    values = yaml.safe_load((KUBERNETES / "dagster-values.yaml").read_text())
+    (code,) = values["dagster-user-deployments"]["deployments"]
+    given = {one["name"]: one["valueFrom"]["secretKeyRef"]["key"] for one in code["env"]}
+    assert given["MLFLOW_TRACKING_PASSWORD"] == "mlflow_writer_password"
+    assert "- MLFLOW_TRACKING_USERNAME=writer" in (KUBERNETES / "example" / "kustomization.yaml").read_text()
+
+
+def test_on_aws_code_and_runs_alone_may_change_the_registry() -> None:
+    text = (DEPLOY / "terraform" / "aws" / "services.tf").read_text()
+    secrets = dict(re.findall(r"^    (\w+) += (.*)$", text[text.index("  secrets = {") :], re.MULTILINE))
+    assert {name for name, value in secrets.items() if 'local.as["writer"]' in value} == {"code", "run"}
+    assert {name for name, value in secrets.items() if 'local.as["reader"]' in value} == {
+        "predictions",
+        "dashboard",
+        "metrics",
+    }
+    told = re.search(r"^    mlflow = \{\n(.*?)^    \}", text, re.MULTILINE | re.DOTALL)
+    assert told and re.search(r'CRYPTOBOT_MLFLOW_ACCESS += "true"', told[1]) and "local.accounts" in secrets["mlflow"]
 
 
 def test_every_service_has_a_network_policy_beside_the_one_that_forbids_all() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from werkzeug.security import generate_password_hash
 
 from cryptobot_assets.cli.mlflow_server import mlflow_command
 from cryptobot_assets.contracts.factories import START
@@ -20,7 +23,7 @@ from cryptobot_assets.models.loading import load_scorer, warm_up
 from cryptobot_assets.processes import Supervisor, free_port
 from cryptobot_assets.serving.registry_models import RegistryModels
 from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage.mlflow_access import ACCOUNTS, ADMIN, Access, ensure_reader, only_reads, open_access
+from cryptobot_assets.storage.mlflow_access import ACCOUNTS, ADMIN, DATABASE, WRITER, Access, only_reads, open_access
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets_tests.conftest import MakeDatabase
@@ -28,6 +31,7 @@ from cryptobot_assets_tests.dashboard.registered import FEATURES, PASSED, regist
 
 pytestmark = pytest.mark.platform
 
+CREATE = "/api/2.0/mlflow/users/create"
 SEARCH = "/api/2.0/mlflow/registered-models/search"
 
 
@@ -49,19 +53,25 @@ def guarded(tmp_path_factory: pytest.TempPathFactory, mlflow_database: MakeDatab
     version = register(registry, cutoff=START, currencies=("BTCUSDT",))
     registry.promote(version, alias="champion", verdict=PASSED)
     access, port = open_access(settings.home), free_port()
-    argv, environment = mlflow_command(settings, registry.tracking_uri, port)
+    argv, environment = mlflow_command(settings, registry.tracking_uri, port, access=access)
     with Supervisor() as programs:
         child = programs.start(
             "MLflow",
-            [*argv, *access.server_options()],
-            env={**os.environ, **environment, **access.server_environment()},
+            argv,
+            env={**os.environ, **environment},
             log_path=folder / "mlflow.log",
             ready=f"http://127.0.0.1:{port}/health",
             timeout_seconds=200,
         )
-        url = f"http://127.0.0.1:{port}"
-        ensure_reader(url, access)
-        yield Guarded(url, access, version, child.log_path)
+        remember_reader(access.folder / DATABASE, "the password before")
+        yield Guarded(f"http://127.0.0.1:{port}", access, version, child.log_path)
+
+
+def remember_reader(database: Path, password: str) -> None:
+    """Leave the reader's account as a start before this one made it, with a password since changed."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        row = ("reader", generate_password_hash(password), False)
+        connection.execute("INSERT INTO users (username, password_hash, is_admin) VALUES (?, ?, ?)", row)
 
 
 @pytest.fixture
@@ -108,7 +118,7 @@ def test_the_reader_makes_no_accounts_nor_takes_rights(guarded: Guarded) -> None
     account = (environment["MLFLOW_TRACKING_USERNAME"], environment["MLFLOW_TRACKING_PASSWORD"])
     with httpx.Client(base_url=guarded.url, auth=account, trust_env=False, timeout=30) as client:
         asked = {
-            "/api/2.0/mlflow/users/create": {"username": "other", "password": "a long password"},
+            CREATE: {"username": "other", "password": "a long password"},
             "/ajax-api/2.0/mlflow/registered-models/create": {"name": "mine"},
             "/api/2.0/mlflow/users/update-admin": {"username": "reader", "is_admin": True},
         }
@@ -119,7 +129,7 @@ def test_the_reader_makes_no_accounts_nor_takes_rights(guarded: Guarded) -> None
 
 
 def test_nobody_is_let_in_without_a_password(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
-    for account in (None, ("admin", "password1234"), (ADMIN, guarded.access.reader), ("reader", "")):
+    for account in (None, ("admin", "password1234"), (ADMIN, guarded.access.reader), ("reader", "the password before")):
         reply = httpx.get(guarded.url + SEARCH, auth=account, trust_env=False, timeout=30)
         assert reply.status_code == 401, account
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
@@ -128,11 +138,25 @@ def test_nobody_is_let_in_without_a_password(guarded: Guarded, monkeypatch: pyte
         Registry(guarded.url).require_answer()
 
 
-def test_the_administrator_may_and_the_account_is_made_once(guarded: Guarded) -> None:
-    ensure_reader(guarded.url, guarded.access)
-    with httpx.Client(base_url=guarded.url, auth=(ADMIN, guarded.access.admin), trust_env=False, timeout=30) as client:
-        made = client.post("/api/2.0/mlflow/registered-models/create", json={"name": "by-hand"})
-        assert made.status_code == 200, made.text
+def test_the_writer_changes_what_others_made_and_no_account(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", WRITER)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", guarded.access.writer)
+    registry = Registry(guarded.url)
+    made = register(registry, cutoff=START, currencies=("BTCUSDT",))
+    assert made.name == guarded.version.name and made.version == "2"
+    registry.promote(guarded.version, alias="challenger", verdict=PASSED)
+    assert registry.download(made, tmp_path / "model").is_dir()
+    account = (WRITER, guarded.access.writer)
+    body = {"username": "other", "password": "a long password"}
+    refused = httpx.post(guarded.url + CREATE, json=body, auth=account, trust_env=False, timeout=30)
+    assert refused.status_code == 403
+    body = {"username": "person", "password": "a long password"}
+    allowed = httpx.post(
+        guarded.url + CREATE, json=body, auth=(ADMIN, guarded.access.admin), trust_env=False, timeout=30
+    )
+    assert allowed.status_code == 200, allowed.text
 
 
 def test_passwords_are_for_their_owner_alone(guarded: Guarded, tmp_path: Path) -> None:
@@ -141,17 +165,16 @@ def test_passwords_are_for_their_owner_alone(guarded: Guarded, tmp_path: Path) -
     assert stat.S_IMODE(again.folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE((again.folder / name).stat().st_mode) for name in (ACCOUNTS, "server.ini")} == {0o600}
     others = open_access(tmp_path)
-    assert not {others.admin, others.reader} & {again.admin, again.reader}
+    assert not {others.admin, others.writer, others.reader} & {again.admin, again.writer, again.reader}
     log = guarded.log.read_text()
-    assert again.admin not in log and again.reader not in log
+    assert not any(password in log for password in (again.admin, again.writer, again.reader))
 
 
-def test_accounts_without_their_passwords_are_told(tmp_path: Path) -> None:
-    access = open_access(tmp_path)
-    (access.folder / "accounts.db").touch()
-    (access.folder / ACCOUNTS).unlink()
-    with pytest.raises(RegistryError, match=r"delete .* to make accounts anew"):
-        open_access(tmp_path)
+def test_given_passwords_count_and_others_stay(tmp_path: Path) -> None:
+    first = open_access(tmp_path)
+    second = open_access(tmp_path, {"reader": "a long password"})
+    assert (second.reader, second.writer, second.admin) == ("a long password", first.writer, first.admin)
+    assert open_access(tmp_path) == second
 
 
 def test_what_only_reads_is_told_by_method_and_path() -> None:

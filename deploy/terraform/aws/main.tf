@@ -13,8 +13,12 @@ module "plan" {
 module "secrets" {
   source = "./modules/secrets"
 
-  name       = var.name
-  drawn      = { api_key = "Key that the prediction service demands" }
+  name = var.name
+  drawn = {
+    api_key       = "Key that the prediction service demands"
+    mlflow_writer = "Password of MLflow's account that trains and promotes"
+    mlflow_reader = "Password of MLflow's account that changes nothing"
+  }
   given      = var.alert_webhook ? { alert_webhook = "Address to which alerts are posted" } : {}
   generation = var.secrets_generation
 }
@@ -34,7 +38,11 @@ module "network" {
   visitors         = var.visitors
   mail_port        = var.mail_port
   services = {
-    for name, callers in local.callers : name => { port = local.table[name].port, callers = callers }
+    for name, callers in local.callers : name => {
+      port     = local.table[name].port
+      callers  = callers
+      networks = contains(local.scraped, name) ? var.scrapers : []
+    }
   }
 }
 
@@ -66,7 +74,7 @@ module "storage" {
   noncurrent_days = var.noncurrent_days
   owner_id        = 10001
   client_security_group_ids = {
-    for name in ["code", "daemon", "predictions"] : name => local.group_ids[name]
+    for name in ["code", "daemon", "predictions", "metrics"] : name => local.group_ids[name]
   }
 }
 

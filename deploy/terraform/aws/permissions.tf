@@ -30,6 +30,7 @@ locals {
     mlflow      = concat(local.write["artifacts"], [local.of_key.write])
     predictions = concat(local.read["lake"], [local.of_key.read])
     dashboard   = concat(local.read["lake"], [local.of_key.read])
+    metrics     = concat(local.read["lake"], [local.of_key.read])
     run = concat(
       local.write["lake"],
       local.write["backups"],

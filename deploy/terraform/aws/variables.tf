@@ -54,6 +54,17 @@ variable "visitors" {
   }
 }
 
+variable "scrapers" {
+  description = "Networks from which a Prometheus of yours may ask `metrics` and `predictions` inside; none by default."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for network in var.scrapers : can(cidrhost(network, 0))])
+    error_message = "Each as 10.40.0.0/18."
+  }
+}
+
 variable "alarm_emails" {
   description = "Who is told of alarms and of the budget."
   type        = list(string)
@@ -133,9 +144,9 @@ variable "sizes" {
   validation {
     condition = alltrue([
       for name in keys(var.sizes) :
-      contains(["webserver", "daemon", "code", "mlflow", "predictions", "dashboard", "run"], name)
+      contains(["webserver", "daemon", "code", "mlflow", "predictions", "dashboard", "metrics", "run"], name)
     ])
-    error_message = "Sizes are of webserver, daemon, code, mlflow, predictions, dashboard and run."
+    error_message = "Sizes are of webserver, daemon, code, mlflow, predictions, dashboard, metrics and run."
   }
 }
 
@@ -205,7 +216,7 @@ variable "mail_port" {
 }
 
 variable "secrets_generation" {
-  description = "Raise it to draw the prediction service's key anew."
+  description = "Raise it to draw the prediction service's key and MLflow's passwords anew."
   type        = number
   default     = 1
 }

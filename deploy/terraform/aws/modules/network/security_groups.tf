@@ -43,6 +43,19 @@ resource "aws_vpc_security_group_ingress_rule" "call" {
   to_port                      = each.value.port
 }
 
+resource "aws_vpc_security_group_ingress_rule" "network" {
+  for_each = merge([
+    for name, service in var.services : { for network in service.networks : "${network}-to-${name}" => merge(service, { called = name, network = network }) }
+  ]...)
+
+  security_group_id = local.group_ids[each.value.called]
+  description       = "From a network of others"
+  cidr_ipv4         = each.value.network
+  ip_protocol       = "tcp"
+  from_port         = each.value.port
+  to_port           = each.value.port
+}
+
 # Tasks reach the exchange, AWS and whoever is told of alarms; names and addresses of these change, ports do not.
 resource "aws_vpc_security_group_egress_rule" "https" {
   for_each = var.services

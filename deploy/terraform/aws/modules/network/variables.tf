@@ -44,8 +44,8 @@ variable "log_days" {
 }
 
 variable "services" {
-  description = "Port of each service, 0 for none, and who calls it: names of services, and `edge`."
-  type        = map(object({ port = number, callers = list(string) }))
+  description = "Port of each service, 0 for none, and who calls it: names of services, `edge`, and networks of others."
+  type        = map(object({ port = number, callers = list(string), networks = list(string) }))
 }
 
 variable "visitors" {
