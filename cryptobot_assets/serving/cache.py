@@ -1,6 +1,7 @@
 """Downloaded models on disk: each version once, shared by workers and kept over restarts.
 
     <root>/<name>/<version>/<run>/   a whole model folder, put there by one rename
+    <root>/.in-force/                which of them have served as champions
 
 The run's id is part of the address because a registry that was started afresh counts its versions
 from 1 again.
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from cryptobot_assets.serving.in_force import InForce
 from cryptobot_assets.serving.lineup import ModelVersion
 
 KEPT_VERSIONS = 10
@@ -50,6 +52,10 @@ class ModelCache:
     def holds(self, version: ModelVersion) -> bool:
         """Whether the version is here already."""
         return self._address(version).is_dir()
+
+    def in_force(self, market: str) -> InForce:
+        """Which of the versions here have served a market as its champion."""
+        return InForce(self._root, market)
 
     def discard(self, version: ModelVersion) -> None:
         """Forget a version whose files turned out damaged."""

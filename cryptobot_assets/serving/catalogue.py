@@ -6,6 +6,8 @@
 
 Readers take one reference and never wait; only the first request for an algorithm that was not
 loaded yet waits for it. A registry that does not answer changes nothing but what `/models` says.
+A worker that starts while the champion cannot be had serves the newest one before it that any worker
+had loaded and that is on this machine still.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from cryptobot_assets.errors import NoModel, RegistryError
 from cryptobot_assets.models.card import HIGH, LOW
 from cryptobot_assets.models.loading import Scorer, load_scorer, warm_up
 from cryptobot_assets.serving.cache import ModelCache
-from cryptobot_assets.serving.lineup import ALIASES, Alias, Lineup, ModelSource, ModelVersion
+from cryptobot_assets.serving.lineup import ALIASES, Alias, Appointment, Lineup, ModelSource, ModelVersion
 from cryptobot_assets.serving.metrics import Metrics
 from cryptobot_assets.serving.replies import iso
 from cryptobot_assets.serving.shelf import LoadedModel, ServedModel, Shelf, appointed, entry, model_block, rival
@@ -61,6 +63,7 @@ class Catalogue:
         self._open_source = open_source
         self._cache = cache
         self._market = market
+        self._in_force = cache.in_force(market)
         self._load = load
         self._poll_seconds = poll_seconds
         self._source: ModelSource | None = None
@@ -137,10 +140,14 @@ class Catalogue:
         except Exception as error:  # the thread must outlive whatever a registry client raises
             self._source = None
             self._say("the registry does not answer; what was loaded stays", error)
+            with self._lock:
+                self._recall()
             return
         with self._lock:
             self._lineup = lineup
             self._swap(self._shelf.algorithms, ("champion",))  # nothing else may delay it
+            if "champion" in lineup.appointments:
+                self._recall()
             in_use = {
                 name: self._loaded(lineup.newest[name]) or loaded if name in lineup.newest else loaded
                 for name, loaded in self._shelf.algorithms.items()
@@ -154,6 +161,15 @@ class Catalogue:
         while not self._stopping.is_set():
             self.poll()
             self._stopping.wait(self._poll_seconds)
+
+    def _recall(self) -> None:
+        """Where no champion is loaded, put the newest in force that served before and whose files are still here."""
+        for appointment in self._in_force.appointments() if self._shelf.champion is None else ():
+            if self._cache.holds(appointment.model):
+                self._swap(self._shelf.algorithms, ("champion",), {"champion": appointment})
+            if self._shelf.champion is not None:
+                logger.warning("the champion cannot be had: what served before it serves until it can")
+                return
 
     def _complaint(self) -> str | None:
         lineup = self._lineup
@@ -169,12 +185,20 @@ class Catalogue:
             logger.warning("%s (%s: %s)", what, type(error).__name__, str(error).strip().split("\n")[0])
         self._error = what
 
-    def _swap(self, algorithms: Mapping[str, LoadedModel], aliases: Collection[Alias] = ALIASES) -> None:
-        """Put the aliases in force, of those named, and these algorithms on the shelf, in one assignment."""
+    def _swap(
+        self,
+        algorithms: Mapping[str, LoadedModel],
+        aliases: Collection[Alias] = ALIASES,
+        appointed_now: Mapping[Alias, Appointment] | None = None,
+    ) -> None:
+        """Put the aliases in force, of those named, and these algorithms on the shelf, in one assignment.
+
+        Aliases are as the registry has them unless `appointed_now` says otherwise.
+        """
         before = self._shelf
         appointments = dict(before.appointments)
         models = dict(before.loaded)
-        for alias, appointment in self._lineup.appointments.items():
+        for alias, appointment in (appointed_now or self._lineup.appointments).items():
             loaded = self._loaded(appointment.model) if alias in aliases else None
             if loaded is not None:
                 appointments[alias] = appointment
@@ -190,8 +214,16 @@ class Catalogue:
             if before.champion is None or before.champion.loaded.version != champion.model:
                 logger.info("champion is now %s version %s", champion.model.name, champion.model.version)
         self._shelf = shelf
+        if champion is not None and champion != before.appointments.get("champion"):
+            self._note(champion)
         if appointments != before.appointments:
             self._metrics.in_force(self._market, appointments, before.appointments)
+
+    def _note(self, champion: Appointment) -> None:
+        try:
+            self._in_force.note(champion)
+        except OSError as error:  # it serves all the same
+            logger.warning("what serves could not be noted for the next start (%s)", error)
 
     def _loaded(self, version: ModelVersion) -> LoadedModel | None:
         """The version in memory, loaded now if it was not; None when it was refused."""
@@ -218,10 +250,12 @@ class Catalogue:
         return LoadedModel(version, scorer, datetime.now(UTC))
 
     def _folder(self, version: ModelVersion) -> Path:
-        source = self._source
-        if source is None:
-            raise RegistryError("the registry does not answer")
-        return self._cache.folder(version, lambda part: source.download(version, part))
+        def download(part: Path) -> None:
+            if self._source is None:
+                raise RegistryError("the registry does not answer")
+            self._source.download(version, part)
+
+        return self._cache.folder(version, download)
 
     def _refuse(self, version: ModelVersion, error: Exception, seconds: float) -> None:
         logger.error("refused %s version %s: %s", version.name, version.version, error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from cryptobot_assets.errors import RegistryError
 from cryptobot_assets.serving.lineup import ALIASES, Alias, Appointment, Lineup, ModelVersion
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
@@ -29,7 +30,10 @@ class RegistryModels:
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """See `ModelSource.download`."""
-        return self._registry.download(self._records[version], folder)
+        record = self._records.get(version)
+        if record is None:
+            raise RegistryError("the registry does not have it any more")
+        return self._registry.download(record, folder)
 
 
 def newest_versions(versions: Iterable[ModelVersion]) -> dict[str, ModelVersion]:

@@ -124,6 +124,7 @@ class FakeModels:
         self.down = False
         self.downloads: list[str] = []
         self.damaged: set[str] = set()
+        self.lost: set[str] = set()
 
     def appoint(self, version: ModelVersion, *, registered_version: str = "1", verdict: str = "passed") -> None:
         """Make a version the champion, and its algorithm's newest."""
@@ -142,6 +143,8 @@ class FakeModels:
     def download(self, version: ModelVersion, folder: Path) -> object:
         if self.down:
             raise RegistryError("registry /secret/path does not answer")
+        if version.version in self.lost:
+            raise RegistryError("the registry does not have it any more")
         self.downloads.append(f"{version.algorithm} {version.version}")
         folder.mkdir()
         good = version.version not in self.damaged

@@ -14,6 +14,7 @@ from cryptobot_assets.errors import NoModel
 from cryptobot_assets.serving.cache import ModelCache
 from cryptobot_assets.serving.catalogue import Catalogue
 from cryptobot_assets.serving.lineup import Appointment, Lineup, ModelVersion
+from cryptobot_assets.serving.metrics import Metrics
 from cryptobot_assets.serving.registry_models import newest_versions
 from cryptobot_assets_tests.serving.fakes import CUTOFF, FEATURES, FakeModels, load_fake, make_version
 
@@ -113,6 +114,61 @@ def test_a_version_that_fails_its_warm_up_is_refused_once_and_the_old_one_stays(
     catalogue.poll()
     assert predicted(catalogue) == 0.003
     assert error(catalogue) is None
+
+
+def test_a_worker_that_starts_while_the_champion_is_broken_serves_the_one_before(
+    models: FakeModels, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = Metrics()
+
+    def start() -> Catalogue:
+        catalogue = Catalogue(lambda: models, ModelCache(tmp_path), market="ALL", load=load_fake, metrics=metrics)
+        catalogue.poll()
+        return catalogue
+
+    models.appoint(FIRST, registered_version="1")
+    running = start()
+    models.appoint(SECOND, registered_version="2", verdict="unproven")
+    running.poll()
+    models.damaged.add("3")
+    models.appoint(make_version(version="3"), registered_version="3")
+    started = start()
+    running.poll()
+    assert predicted(started) == predicted(running) == 0.002
+    assert started.champion().block == running.champion().block
+    assert error(started) == error(running) == started.fault()
+    assert "cryptobot-ALL-ridge version 3" in str(error(started)) and "refused" in caplog.text
+    assert started.listing()["models"][0]["registered"][0]["version"] == "2"
+    assert 'cryptobot_served_version_max{alias="champion",market="ALL"} 2.0' in exposed(metrics)
+    for facts in tmp_path.glob("*/2/*/facts.json"):
+        facts.write_text("{")
+    models.lost.add("2")
+    assert predicted(start()) == 0.001, "what is damaged here and gone there is passed over"
+    models.appoint(make_version(version="4"), registered_version="4")
+    started.poll()
+    assert predicted(started) == 0.004 and error(started) is None
+
+
+def test_a_worker_that_starts_without_a_registry_serves_what_served(models: FakeModels, tmp_path: Path) -> None:
+    def start(market: str = "ALL") -> Catalogue:
+        catalogue = Catalogue(lambda: models, ModelCache(tmp_path), market=market, load=load_fake)
+        catalogue.poll()
+        return catalogue
+
+    models.appoint(FIRST)
+    start()
+    models.down = True
+    started = start()
+    assert predicted(started) == 0.001 and "does not answer" in str(error(started))
+    with pytest.raises(NoModel):
+        start("BTCUSDT").champion()
+    models.down, models.now = False, Lineup()
+    with pytest.raises(NoModel):  # a registry that names nobody was emptied, or is another
+        start().champion()
+
+
+def exposed(metrics: Metrics) -> str:
+    return bytes(metrics.exposition().body).decode()
 
 
 def test_a_registry_that_does_not_answer_changes_nothing_but_the_listing(
