@@ -1,10 +1,11 @@
-"""Two promises of the Linux kernel that no standard library call reaches (prctl(2))."""
+"""What the Linux kernel promises and tells of processes, and no standard library call reaches (prctl(2), proc(5))."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 from functools import cache
+from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -32,3 +33,8 @@ def die_with_parent(signum: int) -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies (PR_SET_CHILD_SUBREAPER)."""
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def parent_command() -> str:
+    """Arguments by which this process' parent was started, apart by blanks."""
+    return Path(f"/proc/{os.getppid()}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")

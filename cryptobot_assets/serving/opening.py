@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import signal
-import sys
 
-from cryptobot_assets.linux import die_with_parent
 from cryptobot_assets.serving.cache import ModelCache
 from cryptobot_assets.serving.catalogue import Catalogue
 from cryptobot_assets.serving.command import CACHE_FOLDER, LIMITS_FOLDER
 from cryptobot_assets.serving.desk import POOLED_MARKET, Desk
 from cryptobot_assets.serving.features import StoreFeatureSource
 from cryptobot_assets.serving.keys import KeyRing
+from cryptobot_assets.serving.lifeline import end_with_supervisor
 from cryptobot_assets.serving.limits import RateLimit
 from cryptobot_assets.serving.lineup import ModelSource
 from cryptobot_assets.serving.metrics import Metrics
@@ -28,8 +26,7 @@ def open_desk() -> Desk:
     """The working parts, as the environment sets them; the models arrive in the background."""
     settings = Settings.load()
     _log_to_stderr()
-    if sys.platform == "linux":
-        die_with_parent(signal.SIGTERM)  # a supervisor killed outright would leave the port taken
+    end_with_supervisor()
     metrics = Metrics()
     catalogue = Catalogue(
         lambda: _open_models(settings),
