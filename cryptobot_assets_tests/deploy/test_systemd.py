@@ -14,6 +14,7 @@ from cryptobot_assets.cli.run import SERVICES
 from cryptobot_assets.secret_files import SECRETS
 from cryptobot_assets.settings import Settings
 from cryptobot_assets_tests.deploy.compose_file import DEPLOY
+from cryptobot_assets_tests.programs import require_program
 
 UNITS = DEPLOY / "systemd"
 OUR_PATH = "/opt/cryptobot/.venv/bin/cryptobot"
@@ -23,10 +24,7 @@ LARGEST_EXPOSURE = 2.0
 
 @pytest.fixture(scope="module")
 def analyze() -> str:
-    path = shutil.which("systemd-analyze")
-    if path is None:
-        pytest.skip("no systemd-analyze here")
-    return path
+    return require_program("systemd-analyze", "systemd")
 
 
 def test_systemd_finds_no_fault(analyze: str, tmp_path: Path) -> None:
