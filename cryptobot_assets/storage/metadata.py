@@ -87,8 +87,9 @@ def _parse(text: str) -> URL:
 
 
 def _render(server: URL, database: str) -> str:
-    """Slashes stay as they are: alembic and configuration files read `%` as their own."""
-    return server.set(database=database).render_as_string(hide_password=False).replace("%2F", "/")
+    """A socket's slashes stay as they are: alembic and configuration files read `%` as their own."""
+    address, mark, query = server.set(database=database).render_as_string(hide_password=False).partition("?")
+    return address + mark + query.replace("%2F", "/")
 
 
 def _ensure_databases(server: URL, names: tuple[str, ...]) -> None:
