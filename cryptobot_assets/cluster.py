@@ -18,6 +18,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
+Lent = Any
+"""Stands for lent data within a piece, where the work finds the data itself."""
 
 AHEAD = 2
 """Pieces a worker has before it: one it does and one that waits for it."""
@@ -41,6 +44,10 @@ CONNECT_SECONDS = 20.0
 LOOK_SECONDS = 5.0
 WORKERLESS_SECONDS = 120.0
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class LentDataLost(ProcessError):
+    """What was lent to the workers went with the last of them that held it."""
 
 
 class Cluster:
@@ -55,6 +62,7 @@ class Cluster:
 
         Raises:
             ProcessError: a piece took several workers with it, or there has been no worker for two minutes.
+            LentDataLost: the workers that held lent data are gone.
             Exception: whatever `work` raised.
         """
         errand = partial(_do, work, self._deployment)
@@ -68,6 +76,10 @@ class Cluster:
                 yield self._result(waiting.popleft())
         finally:
             self._client.cancel(list(waiting))
+
+    def lend(self, data: Any) -> Lent:
+        """Data that many pieces need, sent to every worker that there is now; name it in place of the data."""
+        return self._client.scatter([data], broadcast=True, hash=False)[0]
 
     def workers(self) -> int:
         """How many there are now."""
@@ -83,6 +95,8 @@ class Cluster:
             except KilledWorker as error:
                 message = "a piece of work was begun by several workers and each of them died: see their logs"
                 raise ProcessError(message) from error
+            except CancelledError as error:
+                raise LentDataLost("every worker that held what a piece of work needs is gone: lend it anew") from error
             except TimeoutError:
                 alone_since = None if self.workers() else alone_since or time.monotonic()
                 if alone_since and time.monotonic() - alone_since > WORKERLESS_SECONDS:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cryptobot_assets.assets.features import indicate_here, indicated
+from cryptobot_assets.assets.spread_tuning import FoldsElsewhere, folds_elsewhere
 from cryptobot_assets.checks.features import IndicatorChecks
-from cryptobot_assets.cluster import open_cluster
+from cryptobot_assets.cluster import LentDataLost, open_cluster
 from cryptobot_assets.contracts.factories import START, make_klines
+from cryptobot_assets.contracts.models import make_returns, make_training_rows
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.errors import ProcessError, UsageError
+from cryptobot_assets.models.algorithms import ALGORITHMS
+from cryptobot_assets.models.base import defaults
+from cryptobot_assets.models.preparation import search_space
+from cryptobot_assets.models.tuning import Split, predict_folds, tune
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import INDICATORS, KLINES
@@ -65,6 +73,42 @@ def test_a_worker_killed_in_the_middle_leaves_the_rows_of_one_process(cluster: C
     assert [one.metadata for one in checks.results("indicators")] == [
         one.metadata for one in alone_checks.results("indicators")
     ]
+
+
+def test_a_study_whose_folds_are_fitted_by_workers_has_the_bits_of_one_process(cluster: Cluster) -> None:
+    settings, rows = cluster[0], make_training_rows(*make_returns())
+    folds = [(np.arange(0, 576), np.arange(600, 1_000)), (np.arange(0, 976), np.arange(1_000, 1_500))]
+    study = {"rows": rows, "folds": folds, "trials": 3, "seed": 1}
+    with folds_elsewhere(settings, ALGORITHMS["xgboost"]) as elsewhere:
+        assert elsewhere is not None
+        spread = tune(ALGORITHMS["xgboost"], **study, elsewhere=elsewhere)
+    alone = tune(ALGORITHMS["xgboost"], **study)
+    assert [one.params for one in spread.trials] == [one.params for one in alone.trials]
+    for one, other in zip(spread.trials, alone.trials, strict=True):
+        assert one.value == other.value and np.array_equal(one.predicted, other.predicted)
+
+
+def test_folds_whose_rows_went_with_a_worker_are_sent_again() -> None:
+    class Forgetful:
+        """A cluster that loses what it was lent the first time."""
+
+        lent = 0
+
+        def lend(self, data: object) -> object:
+            self.lent += 1
+            return data
+
+        def spread(self, work: Callable, pieces: Iterable) -> Iterator:
+            if self.lent == 2:
+                raise LentDataLost("gone")
+            return map(partial(work, None), pieces)
+
+    rows, cluster = make_training_rows(*make_returns()), Forgetful()
+    splits = [Split(rows.take(np.arange(500)), rows.take(np.arange(600, 700)))] * 2
+    params = defaults(search_space(ALGORITHMS["ridge"], rows.features))
+    found = FoldsElsewhere(cluster, ALGORITHMS["ridge"])(params, splits, 1)
+    assert cluster.lent == 4
+    np.testing.assert_array_equal(found, predict_folds(ALGORITHMS["ridge"], params, splits, 1))
 
 
 def test_klines_that_are_not_sound_end_it_and_are_told(cluster: Cluster) -> None:

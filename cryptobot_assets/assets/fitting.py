@@ -12,6 +12,7 @@ import polars as pl
 from cryptobot_assets.assets.links import registry_page
 from cryptobot_assets.assets.pictures import as_markdown, importance_picture, trial_picture
 from cryptobot_assets.assets.second_look import second_look
+from cryptobot_assets.assets.spread_tuning import folds_elsewhere
 from cryptobot_assets.assets.training_set import TrainingSet, evenly
 from cryptobot_assets.checks.training import TrainingChecks
 from cryptobot_assets.domain.conformal import residual_bounds
@@ -66,7 +67,10 @@ def train(
 
         # The last trial is done anew, so that the checks see how tuning fits.
         search = {"trials": trials, "seed": settings.seed, "first": training.start.values}
-        tuned = tune(algorithm, rows, folds, **search, on_trial=on_trial, done=journal.read()[:-1])
+        with folds_elsewhere(settings, fitted) as elsewhere:
+            tuned = tune(
+                algorithm, rows, folds, **search, on_trial=on_trial, done=journal.read()[:-1], elsewhere=elsewhere
+            )
         final = training_set.rows.take(evenly(len(training_set.samples), settings.max_training_rows))
         model = fit_prepared(algorithm, final, params=tuned.best_params, seed=settings.seed, threads=FIT_THREADS)
         residuals = out_of_fold_residuals(algorithm, rows, realised, folds, tuned.best_params, settings.seed)

@@ -15,12 +15,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from cryptobot_assets.errors import CryptobotError, NotEnoughHistory
+from cryptobot_assets.errors import CryptobotError, NotEnoughHistory, ProcessError, UsageError
 from cryptobot_assets.models.base import Algorithm, Params, TrialRecord, Value, defaults, suggest
 from cryptobot_assets.models.preparation import TrainingRows, fit_prepared, search_space
 
@@ -42,11 +43,15 @@ class TuningResult:
 
 
 @dataclass(frozen=True)
-class _Split:
+class Split:
     """One fold's rows, cut once for all trials."""
 
     train: TrainingRows
     test: TrainingRows
+
+
+PredictFolds = Callable[[Params, Sequence[Split], int], list[np.ndarray]]
+"""Fits on each fold's training rows with these values and this seed, and predicts each fold's test rows."""
 
 
 def tune(
@@ -59,6 +64,7 @@ def tune(
     on_trial: Callable[[TrialRecord], None] = lambda trial: None,
     done: Sequence[TrialRecord] = (),
     first: Params = EMPTY,
+    elsewhere: PredictFolds | None = None,
 ) -> TuningResult:
     """Search the algorithm's space with a seeded TPE sampler, its defaults first, or right after `first`.
 
@@ -72,14 +78,18 @@ def tune(
         done: trials of the same study that ended before it was interrupted, in order; they are told
             of again and not done again, and the result is that of a study that was never interrupted.
         first: values of the whole space to begin with; none for the defaults.
+        elsewhere: what fits and predicts in place of this process, to the same bits; the last trial is
+            always done here, so that whoever watches `algorithm` sees how it is fitted.
 
     Raises:
         NotEnoughHistory: there is no fold, or one lacks training or test rows.
         TuningFailed: no trial finished.
+        ProcessError: `elsewhere` is gone.
+        UsageError: `elsewhere` refused the work.
     """
     if not folds or any(len(train) == 0 or len(test) == 0 for train, test in folds):
         raise NotEnoughHistory("a fold has no rows to train or test on: ingest more days or ask for fewer folds")
-    splits = [_Split(rows.take(train), rows.take(test)) for train, test in folds]
+    splits = [Split(rows.take(train), rows.take(test)) for train, test in folds]
     space = search_space(algorithm, rows.features)
     import optuna  # only whoever tunes waits for it
 
@@ -89,14 +99,15 @@ def tune(
     )
     for params in [dict(first), defaults(space)] if first else [defaults(space)]:
         study.enqueue_trial(params, skip_if_exists=True)
-    records = []
+    records, here = [], partial(predict_folds, algorithm)
     for number in range(trials):
         trial = study.ask()
         params = suggest(space, trial)
         if number < len(done) and done[number].params == params:
             record = done[number]
         else:
-            done, record = (), _attempt(algorithm, params, splits, number=number, seed=seed)
+            predict = elsewhere if elsewhere and number < trials - 1 else here
+            done, record = (), _attempt(predict, params, splits, number=number, seed=seed)
         if record.value is None:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
@@ -106,11 +117,13 @@ def tune(
     return _best(algorithm.name, records)
 
 
-def _attempt(algorithm: Algorithm, params: Params, splits: Sequence[_Split], *, number: int, seed: int) -> TrialRecord:
+def _attempt(predict: PredictFolds, params: Params, splits: Sequence[Split], *, number: int, seed: int) -> TrialRecord:
     """One trial; whatever a library raises is its reason for failing and does not end the study."""
     started = time.perf_counter()
     try:
-        predicted = _predictions_of_folds(algorithm, params, splits, seed)
+        predicted = predict(params, splits, seed)
+    except (ProcessError, UsageError):
+        raise
     except Exception as error:
         return TrialRecord(
             number=number,
@@ -133,9 +146,7 @@ def _attempt(algorithm: Algorithm, params: Params, splits: Sequence[_Split], *, 
     )
 
 
-def _predictions_of_folds(
-    algorithm: Algorithm, params: Params, splits: Sequence[_Split], seed: int
-) -> list[np.ndarray]:
+def predict_folds(algorithm: Algorithm, params: Params, splits: Sequence[Split], seed: int) -> list[np.ndarray]:
     """Predictions of each fold's test rows, folds side by side and each on one thread.
 
     The libraries let go of the interpreter while they fit. Small fits gain more from standing side
@@ -143,11 +154,12 @@ def _predictions_of_folds(
     The last fold has the most rows and starts first.
     """
     with ThreadPoolExecutor(min(len(splits), os.cpu_count() or 1)) as pool, threadpool_limits(1, user_api="blas"):
-        futures = [pool.submit(_predictions, algorithm, split, params, seed) for split in reversed(splits)]
+        futures = [pool.submit(predict_fold, algorithm, split, params, seed) for split in reversed(splits)]
         return [future.result() for future in reversed(futures)]
 
 
-def _predictions(algorithm: Algorithm, split: _Split, params: Params, seed: int) -> np.ndarray:
+def predict_fold(algorithm: Algorithm, split: Split, params: Params, seed: int) -> np.ndarray:
+    """Predictions of one fold's test rows; raises `FloatingPointError` where they are not finite."""
     predicted = fit_prepared(algorithm, split.train, params=params, seed=seed).predict(split.test.X)
     if not np.isfinite((predicted - split.test.target) ** 2).all():
         raise FloatingPointError("predictions are not finite")
