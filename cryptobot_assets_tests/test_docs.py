@@ -48,6 +48,29 @@ def test_boxes_of_the_asset_graph_do_not_touch(graph: dict[str, Any]) -> None:
         )
 
 
+@pytest.fixture(scope="module")
+def architecture() -> dict[str, Any]:
+    made = runpy.run_path(str(DOCS / "make_architecture.py"))
+    return {**made, "graph": made["read_imports"]()}
+
+
+def test_the_picture_of_the_parts_is_that_of_the_code(architecture: dict[str, Any]) -> None:
+    drawn = architecture["draw"](architecture["graph"])
+    assert (DOCS / "architecture.svg").read_text() == drawn, "run python docs/make_architecture.py"
+
+
+def test_every_part_stands_above_all_it_imports(architecture: dict[str, Any]) -> None:
+    graph = architecture["graph"]
+    boxes = architecture["place"](architecture["rows_of"](graph))
+    assert {"cli", "domain", "storage"} < set(boxes) == set(graph)
+    assert all(boxes[part].y < boxes[below].y for part in graph for below in graph[part])
+
+
+def test_the_page_on_architecture_tells_what_every_part_is_for(architecture: dict[str, Any]) -> None:
+    cells = re.findall(r"^\| (`.*?) \|", (DOCS / "architecture.md").read_text(), re.M)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(architecture["graph"])
+
+
 def test_every_variable_stands_in_the_settings_and_none_that_is_not_read() -> None:
     told = set(re.findall(r"\bCRYPTOBOT_[A-Z0-9_]+", (DOCS / "settings.md").read_text()))
     read = {f"CRYPTOBOT_{name.upper()}" for name, field in Settings.model_fields.items() if not field.validation_alias}
