@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 import psutil
 import pytest
+from botocore.exceptions import ClientError
 
 from cryptobot_assets_tests.deploy.compose_file import DEPLOY
 from cryptobot_assets_tests.deploy.conftest import Platform
@@ -16,6 +19,9 @@ from cryptobot_assets_tests.deploy.conftest import Platform
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(900)]
 
 PAGES = {"dagster": "/server_info", "mlflow": "/", "dashboard": "/", "prometheus": "/-/healthy"}
+JOBS = ("cryptobot-service", "cryptobot-pipeline", "prometheus")
+SOURCES = ("home", "store", "registry", "dagster")
+"""What the metrics are read from."""
 RUN_SECONDS = 300
 CODE = "cryptobot_assets.definitions"
 LAUNCH = """mutation ($selector: JobOrPipelineSelector!) {
@@ -62,15 +68,17 @@ def test_predictions_open_with_a_key_alone(platform: Platform) -> None:
 
 def test_prometheus_reads_service_and_platform(platform: Platform) -> None:
     deadline = time.monotonic() + RUN_SECONDS
-    while (found := targets(platform)) != {"cryptobot-service": "1", "cryptobot-pipeline": "1", "prometheus": "1"}:
-        assert time.monotonic() < deadline, found
-        time.sleep(1)
+    expected = {"up": ("job", JOBS), "cryptobot_source_up": ("source", SOURCES)}
+    for figure, (label, names) in expected.items():
+        while (found := asked(platform, figure, label)) != dict.fromkeys(names, "1"):
+            assert time.monotonic() < deadline, found
+            time.sleep(1)
 
 
-def targets(platform: Platform) -> dict[str, str]:
-    """Whether Prometheus has what it asks, by job: `1` or `0`."""
-    answer = platform.edge.ask("prometheus", "/api/v1/query?query=up", headers=platform.person)
-    return {one["metric"]["job"]: one["value"][1] for one in json.loads(answer.text)["data"]["result"]}
+def asked(platform: Platform, figure: str, label: str) -> dict[str, str]:
+    """What Prometheus has of a figure, by a label's values."""
+    answer = platform.edge.ask("prometheus", f"/api/v1/query?query={figure}", headers=platform.person)
+    return {one["metric"][label]: one["value"][1] for one in json.loads(answer.text)["data"]["result"]}
 
 
 def test_the_registry_opens_to_its_accounts_and_the_services_own_changes_nothing(platform: Platform) -> None:
@@ -92,6 +100,25 @@ def test_the_registry_opens_to_its_accounts_and_the_services_own_changes_nothing
     ):
         assert time.monotonic() < deadline, said
         time.sleep(0.5)
+
+
+def test_what_reads_the_bucket_writes_nothing_into_it(platform: Platform) -> None:
+    given = {name: platform.machine.environment(name) for name in ("code", "metrics")}
+    keeper, reader = (
+        boto3.client(
+            "s3",
+            endpoint_url=one["AWS_ENDPOINT_URL"],
+            region_name=one["AWS_REGION"],
+            aws_access_key_id=Path(one["AWS_ACCESS_KEY_ID_FILE"]).read_text().strip(),
+            aws_secret_access_key=Path(one["AWS_SECRET_ACCESS_KEY_FILE"]).read_text().strip(),
+        )
+        for one in given.values()
+    )
+    keeper.put_object(Bucket="cryptobot", Key="lake/any", Body=b"as it was")
+    assert reader.get_object(Bucket="cryptobot", Key="lake/any")["Body"].read() == b"as it was"
+    for change in (reader.put_object, reader.delete_object):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            change(Bucket="cryptobot", Key="lake/any")
 
 
 def test_a_name_that_is_not_ours_gets_no_answer(platform: Platform) -> None:

@@ -110,6 +110,10 @@ def test_only_the_code_may_change_the_registry_and_who_reads_it_knows_no_databas
         assert given[name]["MLFLOW_TRACKING_PASSWORD_FILE"].endswith(f"/mlflow_{account}_password")
     held = {name: set(one.get("secrets", ())) for name, one in compose["services"].items()}
     assert {name for name, secrets in held.items() if "mlflow_writer_password" in secrets} == {"code", "mlflow"}
+    keepers = {"code", "webserver", "daemon", "mlflow"}
+    assert {name for name in SERVICES if {"s3_access_key", "s3_secret_key"} & held[name]} == keepers
+    for name in accounts.keys() - keepers:
+        assert given[name]["AWS_SECRET_ACCESS_KEY_FILE"] == "/run/secrets/s3_reader_secret_key"
     for name in ("predictions", "dashboard"):
         assert "metadata_url" not in held[name] and not any("CRYPTOBOT_METADATA" in key for key in given[name])
 
