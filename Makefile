@@ -9,11 +9,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CHECKS := .venv-checks
 WORKERS ?= 3
+TESTS ?= cryptobot_assets_tests
 
 # step NAME, COMMAND: run it and say how long it took.
 step = @echo "==> $(1)"; started=$$SECONDS; $(2); echo "    $(1): $$((SECONDS - started)) s"
 
-.PHONY: help demo up test lint checks lock clean
+.PHONY: help demo up dev test lint checks lock clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -29,6 +30,10 @@ test: $(INSTALLED) ## Install what the tests need, then lint and run the whole s
 	$(call step,system packages,deploy/install-test-packages)
 	$(call step,lint,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
 	$(call step,tests,CRYPTOBOT_REQUIRE_ALL=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25)
+
+dev: $(INSTALLED) ## Mend style, then run the fast tests, those that failed last first; TESTS=folder or file for some.
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not platform and not browser" -x --failed-first $(TESTS)
 
 lint: $(INSTALLED) ## Check style.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

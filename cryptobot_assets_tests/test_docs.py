@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,19 @@ def test_the_page_on_architecture_tells_what_every_part_is_for(architecture: dic
     assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(architecture["graph"])
 
 
+def test_the_licence_is_the_one_that_is_declared() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"]
+    title = " ".join((ROOT / "LICENSE").read_text().split()[:5])
+    assert (declared, title) == ("Apache-2.0", "Apache License Version 2.0, January")
+
+
+def test_every_target_that_contributors_are_told_of_exists() -> None:
+    told = set(
+        re.findall(r"`?make ([a-z]+)", (ROOT / "CONTRIBUTING.md").read_text() + (ROOT / "README.md").read_text())
+    )
+    assert told <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)) and "dev" in told
+
+
 def test_every_variable_stands_in_the_settings_and_none_that_is_not_read() -> None:
     told = set(re.findall(r"\bCRYPTOBOT_[A-Z0-9_]+", (DOCS / "settings.md").read_text()))
     read = {f"CRYPTOBOT_{name.upper()}" for name, field in Settings.model_fields.items() if not field.validation_alias}
@@ -78,7 +92,7 @@ def test_every_variable_stands_in_the_settings_and_none_that_is_not_read() -> No
     assert told <= read, "docs/settings.md names what nothing reads"
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
 def test_every_link_leads_to_a_file(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
         assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
