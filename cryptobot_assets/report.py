@@ -21,7 +21,7 @@ from cryptobot_assets.domain.promotion import Candidate, Verdict, judge_best
 from cryptobot_assets.domain.risk import BeyondRisk
 from cryptobot_assets.domain.significance import SIZE, Superiority
 from cryptobot_assets.domain.trial_days import Overfitting, as_json
-from cryptobot_assets.leaderboard import Evidence, costs_of, read_evidence
+from cryptobot_assets.leaderboard import Evidence, costs_of
 from cryptobot_assets.overfitting import overfitting_of
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.gap_records import read_gaps
@@ -33,26 +33,10 @@ from cryptobot_assets.storage.store import INDICATORS, KLINES, Store
 BITCOIN = "BTCUSDT"
 
 
-def market_report(
-    store: Store,
-    registry: Registry,
-    settings: Settings,
-    market: str,
-    *,
-    start: datetime | None = None,
-    end: datetime | None = None,
-) -> dict[str, Any]:
-    """The `models`, `control` and `champion` parts, and the words that go with them.
-
-    All figures are over the out-of-sample rows with time in [start, end).
-    """
-    return report_of(read_evidence(store, settings, market, start=start, end=end), registry, settings)
-
-
 def report_of(
     evidence: Evidence, registry: Registry, settings: Settings, *, tried: Mapping[str, Overfitting] | None = None
 ) -> dict[str, Any]:
-    """The same of evidence that was read already.
+    """The `models`, `control` and `champion` parts, and the words that go with them.
 
     Args:
         tried: see `overfitting_of`; found here where it was not yet.

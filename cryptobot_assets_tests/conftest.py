@@ -52,8 +52,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that bring up the platform first: one left to the end would keep a single worker busy alone."""
-    items.sort(key=lambda item: "platform" not in item.path.parts)
+    """Files that bring up the platform first, then those with servers: a long one left to the end would keep one
+    worker busy alone while the others are done."""
+    servers = {item.path for item in items if item.get_closest_marker("platform") is not None}
+    items.sort(key=lambda item: ("platform" not in item.path.parts, item.path not in servers))
 
 
 @pytest.fixture(scope="session")
@@ -126,10 +128,10 @@ def make_exchange(_exchange_loop: asyncio.AbstractEventLoop, machine: Path) -> I
         port: int = 0,
     ) -> str:
         app = make_app(market, clock=clock, limiter=limiter, faults=faults)
-        runner, url = asyncio.run_coroutine_threadsafe(start(app, port=port), _exchange_loop).result(10)
+        runner, url = asyncio.run_coroutine_threadsafe(start(app, port=port), _exchange_loop).result(60)
         runners.append(runner)
         return url
 
     yield make
     for runner in runners:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(10)
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(60)

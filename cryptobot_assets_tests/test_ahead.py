@@ -26,9 +26,9 @@ def test_the_next_item_is_made_while_one_is_in_use_and_none_after_it():
 
     items = one_ahead(work())
     assert next(items) == 0
-    assert asked[1].wait(10)
+    assert asked[1].wait(60)
     assert next(items) == 1
-    assert asked[2].wait(10)
+    assert asked[2].wait(60)
     assert made == [0, 1, 2]
     items.close()
     assert made == [0, 1, 2]

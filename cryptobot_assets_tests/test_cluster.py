@@ -62,7 +62,7 @@ def test_a_worker_killed_in_the_middle_leaves_the_rows_of_one_process(cluster: C
         stored.append(block)
         if len(stored) == 1:
             workers[0].kill()
-    assert workers[0].wait(10) < 0
+    assert workers[0].wait(60) < 0
     assert stored == [block for write in WRITES for block in write]
 
     alone, alone_checks = Lake(str(tmp_path / "alone")), IndicatorChecks("1h")

@@ -30,11 +30,13 @@ from cryptobot_assets.domain.intervals import DAY, day_start, interval_delta
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.home import HomeLock
 from cryptobot_assets.models.algorithms import ALGORITHMS, usable_algorithms
+from cryptobot_assets.page.last import last_report
+from cryptobot_assets.page.render import page_path
 from cryptobot_assets.partitions import POOLED_MARKET, model_key
 from cryptobot_assets.processes import Supervisor
 from cryptobot_assets.profile import HomeProfile, read_profile, write_profile
 from cryptobot_assets.progress import Progress
-from cryptobot_assets.report import data_report, market_report
+from cryptobot_assets.report import champion_part, data_report
 from cryptobot_assets.resources import open_registry
 from cryptobot_assets.settings import NO_ARCHIVE, Settings
 from cryptobot_assets.storage.store import open_store
@@ -213,8 +215,16 @@ def describe(deployment: Deployment, plan: DemoPlan, live: LiveMarket) -> dict[s
         "days": {"from": live.first_day.isoformat(), "to": live.last_day.isoformat()},
         "source": plan.market.title,
         **data_report(store, settings, start=day_start(live.first_day), end=day_start(live.last_day) + DAY),
-        **market_report(store, open_registry(settings), settings, POOLED_MARKET),
+        **judged_report(settings),
     }
+
+
+def judged_report(settings: Settings) -> dict[str, Any]:
+    """The parts that the evaluation of a moment ago found and left in its page, and the champion since then."""
+    found = last_report(page_path(settings, POOLED_MARKET))
+    champion = open_registry(settings).champion(POOLED_MARKET)
+    parts = {name: found[name] for name in ("models", "control", "skill", "words")}
+    return parts | {"champion": champion_part(champion)}
 
 
 def serve_once(deployment: Deployment, supervisor: Supervisor, live: LiveMarket, timings: Timings) -> dict[str, Any]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cryptobot_assets.report import champion_part
 from cryptobot_assets.storage.registry import Registry
-
-OPENING = '<script type="application/json" id="report">'
 
 
 @dataclass(frozen=True)
@@ -59,12 +55,3 @@ def reign(registry: Registry, market: str) -> Reign:
         promotions=tuple(sorted(events, key=lambda one: (one.time, one.alias), reverse=True)),
         trained=len(registry.versions(market)),
     )
-
-
-def last_report(page: Path) -> dict[str, Any] | None:
-    """The figures of the newest report page of a market, None where no evaluation has written one."""
-    if not page.is_file():
-        return None
-    text = page.read_text(encoding="utf-8")
-    _, found, rest = text.rpartition(OPENING)
-    return json.loads(rest.partition("</script>")[0]) if found else None

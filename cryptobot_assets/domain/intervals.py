@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from cryptobot_assets.errors import UsageError
 
@@ -33,6 +34,7 @@ def day_start(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+@lru_cache(maxsize=10_000)
 def parse_day(text: str) -> date:
     """A day written YYYY-MM-DD; raises `UsageError` on anything else.
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -73,22 +74,29 @@ def superiority(skills: Mapping[str, pl.DataFrame], *, seed: int, draws: int = D
         return Superiority(len(values), None, ())
     losses = -(values[:, varied] / spread[varied])
     losses -= losses.mean(axis=0) * (1 - 1 / _understatement(len(values)))
-    none = np.zeros(len(values))
+    p_value, superior = _tests(losses.shape, losses.tobytes(), seed, draws)
+    tested = [name for name, one in zip(names, varied, strict=True) if one]
+    return Superiority(len(values), p_value, tuple(tested[index] for index in superior))
+
+
+@lru_cache(maxsize=4)
+def _tests(shape: tuple[int, int], losses_bytes: bytes, seed: int, draws: int) -> tuple[float, tuple[int, ...]]:
+    """The p-value and which columns of (hours, algorithms) losses are superior.
+
+    Kept, for the page of a market and the gate ask for the same.
+    """
     from arch.bootstrap import SPA, StepM  # a second of imports that only judging needs
 
+    losses = np.frombuffer(losses_bytes).reshape(shape)
+    none = np.zeros(len(losses))
     options = {"block_size": BLOCK_HOURS, "reps": draws, "bootstrap": "stationary", "seed": seed}
     overall = SPA(none, losses, **options)
     overall.compute()
     # The procedure fails where it has found every algorithm superior: one that is hopeless is always left.
-    hopeless = 10.0 + 0.001 * np.resize([1.0, -1.0], len(values))
+    hopeless = 10.0 + 0.001 * np.resize([1.0, -1.0], len(losses))
     stepwise = StepM(none, np.column_stack([losses, hopeless]), size=SIZE, **options)
     stepwise.compute()
-    tested = [name for name, one in zip(names, varied, strict=True) if one]
-    return Superiority(
-        hours=len(values),
-        p_value=float(overall.pvalues["consistent"]),
-        superior=tuple(tested[int(index)] for index in stepwise.superior_models),
-    )
+    return float(overall.pvalues["consistent"]), tuple(int(index) for index in stepwise.superior_models)
 
 
 def _understatement(hours: int) -> float:
@@ -157,8 +165,15 @@ def overfitting_probability(daily: np.ndarray) -> float | None:
     daily = daily[:, daily.std(axis=0) > 0]
     if len(daily) < FEWEST_DAYS or daily.shape[1] < 2:
         return None
+    return _chosen_by_luck(daily.shape, daily.tobytes())
+
+
+@lru_cache(maxsize=4)
+def _chosen_by_luck(shape: tuple[int, int], daily_bytes: bytes) -> float:
+    """Kept, for every algorithm of a market is told of the same trials, on its page and at the gate."""
     from purgedcv import probability_of_backtest_overfitting  # as above
 
+    daily = np.frombuffer(daily_bytes).reshape(shape)
     return float(probability_of_backtest_overfitting(daily.T, n_splits=CSCV_BLOCKS).pbo)
 
 

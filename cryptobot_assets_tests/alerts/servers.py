@@ -104,7 +104,7 @@ def running_mail_server(server: MailServer, certificate: Path) -> Iterator[MailS
             lambda reader, writer: _Session(server, context, reader, writer).run(), "127.0.0.1", 0, ssl=tls
         )
 
-    listening = asyncio.run_coroutine_threadsafe(listen(), loop).result(10)
+    listening = asyncio.run_coroutine_threadsafe(listen(), loop).result(60)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server

@@ -14,12 +14,12 @@ from cryptobot_assets_tests.assets.gap_market import Place, make_gapped_market
 @pytest.fixture(scope="session")
 def ingested(_exchange_loop: asyncio.AbstractEventLoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The gapped market ingested and indicated; no ledger yet. Copy it before you change it."""
-    runner, url = asyncio.run_coroutine_threadsafe(start(make_app(make_gapped_market())), _exchange_loop).result(10)
+    runner, url = asyncio.run_coroutine_threadsafe(start(make_app(make_gapped_market())), _exchange_loop).result(60)
     place = Place(tmp_path_factory.mktemp("ingested") / "lake", url)
     place.ingest()
     place.indicate()
     yield place
-    asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(10)
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(60)
 
 
 @pytest.fixture(scope="session")

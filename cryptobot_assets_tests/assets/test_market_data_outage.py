@@ -86,11 +86,11 @@ def test_an_exchange_that_is_away_fails_the_partition_and_the_next_run_heals_it(
         f"exchange {url} gave no usable answer: nothing answers there"
     )
     assert stored(tmp_path) == 0
-    runner, _ = asyncio.run_coroutine_threadsafe(start(make_app(MARKET), port=port), _exchange_loop).result(10)
+    runner, _ = asyncio.run_coroutine_threadsafe(start(make_app(MARKET), port=port), _exchange_loop).result(60)
     try:
         assert materialize(instance, tmp_path, url).success
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(10)
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(60)
     assert stored(tmp_path) == 24
     assert Lake(str(tmp_path / "lake")).read(GAPS).is_empty()
 

@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy.stats import spearmanr
-from sklearn.metrics import classification_report
 
 from cryptobot_assets.contracts.factories import START, make_scored, make_times
 from cryptobot_assets.domain.metrics import (
@@ -44,6 +43,8 @@ def test_classification_is_that_of_scikit_learn():
     rows = make_rows(4, 300)
     found = classify(rows, "1h")
     said, truly = rows["predicted_return"].to_numpy() > 0, rows["realised_return"].to_numpy() > 0
+    from sklearn.metrics import classification_report
+
     expected = classification_report(truly, said, output_dict=True)
     for name, one in (("False", found.down), ("True", found.up)):
         assert one.precision == pytest.approx(expected[name]["precision"])

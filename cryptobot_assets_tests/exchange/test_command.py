@@ -46,9 +46,9 @@ def test_it_announces_itself_answers_and_stops_cleanly(stop: signal.Signals) -> 
                 r"exchange: simulated market, seed 9, 2 currencies, 1m, 2025-01-01 to 2025-01-02, on (http://\S+:\d+)\n"
             )
             url = re.fullmatch(pattern, line)[1]
-            assert requests.get(f"{url}/api/v3/ping", timeout=5).json() == {}
+            assert requests.get(f"{url}/api/v3/ping", timeout=60).json() == {}
             process.send_signal(stop)
-            assert process.wait(timeout=10) == 0
+            assert process.wait(timeout=60) == 0
             assert process.stderr.read() == ""
         finally:
             process.kill()

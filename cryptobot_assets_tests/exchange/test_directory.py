@@ -27,7 +27,7 @@ def make_market(days: int = 40) -> Market:
 
 def page(url: str, **query: str) -> tuple[list[str], list[str], str | None]:
     """Files, folders and the next marker of one answer."""
-    answer = requests.get(url, params={name.replace("_", "-"): value for name, value in query.items()}, timeout=5)
+    answer = requests.get(url, params={name.replace("_", "-"): value for name, value in query.items()}, timeout=60)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("application/xml")
     root = ElementTree.fromstring(answer.content)
@@ -71,10 +71,10 @@ def test_every_name_is_that_of_a_file_that_can_be_had(make_exchange: MakeExchang
     names = [name for name in pages(url) if "/1h/" in name]
     assert len(names) == 4 * 2 * (33 + 2), "days and months that have ended, each with its checksum"
     for name in names[:: len(names) // 12]:
-        assert requests.get(f"{url}/{name}", timeout=5).status_code == 200
+        assert requests.get(f"{url}/{name}", timeout=60).status_code == 200
     unfinished = f"{DAILY}BTCUSDT/1h/BTCUSDT-1h-{FIRST + timedelta(days=33):%Y-%m-%d}.zip"
     assert unfinished not in names
-    assert requests.get(f"{url}/{unfinished}", timeout=5).status_code == 404
+    assert requests.get(f"{url}/{unfinished}", timeout=60).status_code == 404
 
 
 @pytest.mark.parametrize("delimiter", ["/", ""])
@@ -97,7 +97,7 @@ def test_a_page_has_at_most_a_thousand_names(make_exchange: MakeExchange) -> Non
 
 
 def test_a_wrong_size_of_page_is_refused(make_exchange: MakeExchange) -> None:
-    answer = requests.get(make_exchange(make_market(2)), params={"max-keys": "many"}, timeout=5)
+    answer = requests.get(make_exchange(make_market(2)), params={"max-keys": "many"}, timeout=60)
     assert answer.status_code == 400
 
 
@@ -114,7 +114,7 @@ def test_a_currency_that_trades_no_more_is_listed_so_and_one_that_is_forgotten_i
 
     def statuses(hour: int) -> dict[str, str]:
         url = make_exchange(market, clock=fixed_clock(to_ms(FIRST) + hour * HOUR_MS))
-        answer = requests.get(f"{url}/api/v3/exchangeInfo", timeout=5).json()
+        answer = requests.get(f"{url}/api/v3/exchangeInfo", timeout=60).json()
         return {one["symbol"]: one["status"] for one in answer["symbols"]}
 
     assert statuses(99) == statuses(122) == {"BTCUSDT": "TRADING", "ENDUSDT": "TRADING"}
@@ -122,14 +122,14 @@ def test_a_currency_that_trades_no_more_is_listed_so_and_one_that_is_forgotten_i
     assert statuses(240) == {"BTCUSDT": "TRADING", "ENDUSDT": "BREAK", "LATEUSDT": "TRADING"}
     url = make_exchange(market)
     asked = {"symbol": "GONEUSDT", "interval": "1h"}
-    refusal = requests.get(f"{url}/api/v3/klines", params=asked, timeout=5)
+    refusal = requests.get(f"{url}/api/v3/klines", params=asked, timeout=60)
     assert (refusal.status_code, refusal.json()["code"]) == (400, -1121)
-    assert len(requests.get(f"{url}/api/v3/klines", params={**asked, "symbol": "ENDUSDT"}, timeout=5).json()) == 100
+    assert len(requests.get(f"{url}/api/v3/klines", params={**asked, "symbol": "ENDUSDT"}, timeout=60).json()) == 100
 
 
 def test_days_are_folded_from_hours(make_exchange: MakeExchange) -> None:
     url = make_exchange(make_market(3))
     asked = {"symbol": "BTCUSDT", "interval": "1d"}
-    rows = requests.get(f"{url}/api/v3/klines", params=asked, timeout=5).json()
+    rows = requests.get(f"{url}/api/v3/klines", params=asked, timeout=60).json()
     assert [row[0] for row in rows] == [to_ms(FIRST) + day * 24 * HOUR_MS for day in range(3)]
     assert [float(row[4]) for row in rows] == [101 + 0.23, 101 + 0.47, 101 + 0.71]

@@ -26,7 +26,7 @@ from cryptobot_assets_tests.exchange.markets import HOUR_MS, MINUTE_MS, START_MS
 def klines(url: str, *, microseconds: bool = False, **parameters: object) -> list[list]:
     headers = {"X-MBX-TIME-UNIT": "MICROSECOND"} if microseconds else {}
     asked = {"symbol": "BTCUSDT", "interval": "1m", **parameters}
-    answer = requests.get(f"{url}/api/v3/klines", params=asked, headers=headers, timeout=5)
+    answer = requests.get(f"{url}/api/v3/klines", params=asked, headers=headers, timeout=60)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -79,7 +79,7 @@ def test_a_currency_listed_later_answers_from_its_listing_on(make_exchange: Make
     assert klines(url, symbol="NEWUSDT", startTime=START_MS, limit=1)[0][0] == listing
     early = make_exchange(market, clock=fixed_clock(START_MS + 10 * MINUTE_MS))
     assert klines(early, symbol="NEWUSDT") == []
-    symbols = requests.get(f"{early}/api/v3/exchangeInfo", timeout=5).json()["symbols"]
+    symbols = requests.get(f"{early}/api/v3/exchangeInfo", timeout=60).json()["symbols"]
     assert [symbol["symbol"] for symbol in symbols] == ["BTCUSDT"]
 
 
@@ -98,12 +98,12 @@ def test_nothing_after_now_is_served_and_the_newest_kline_is_unfinished(make_exc
     assert hour[0] == START_MS + 2 * HOUR_MS
     volumes = market.series("BTCUSDT").volume
     assert float(hour[5]) == pytest.approx(volumes[120:130].sum() + volumes[130] / 4)
-    assert requests.get(f"{url}/api/v3/time", timeout=5).json() == {"serverTime": now}
+    assert requests.get(f"{url}/api/v3/time", timeout=60).json() == {"serverTime": now}
 
 
 def test_by_default_every_kline_is_finished(make_exchange: MakeExchange) -> None:
     url = make_exchange(make_market(count=300))
-    now = requests.get(f"{url}/api/v3/time", timeout=5).json()["serverTime"]
+    now = requests.get(f"{url}/api/v3/time", timeout=60).json()["serverTime"]
     assert now == START_MS + 300 * MINUTE_MS == klines(url)[-1][6] + 1
 
 
@@ -148,7 +148,7 @@ def test_microseconds_on_request(make_exchange: MakeExchange) -> None:
 def test_bad_requests_are_refused_as_the_exchange_does(
     make_exchange: MakeExchange, parameters: dict[str, str], code: int, message: str
 ) -> None:
-    answer = requests.get(f"{make_exchange(make_market(count=10))}/api/v3/klines", params=parameters, timeout=5)
+    answer = requests.get(f"{make_exchange(make_market(count=10))}/api/v3/klines", params=parameters, timeout=60)
     assert answer.status_code == 400
     assert answer.json()["code"] == code
     assert message in answer.json()["msg"]
@@ -158,19 +158,19 @@ def test_bad_requests_are_refused_as_the_exchange_does(
 def test_an_hourly_market_has_no_minutes(make_exchange: MakeExchange) -> None:
     url = make_exchange(make_market(count=10, interval="1h"))
     assert len(klines(url, interval="1h")) == 10
-    answer = requests.get(f"{url}/api/v3/klines?symbol=BTCUSDT&interval=1m", timeout=5)
+    answer = requests.get(f"{url}/api/v3/klines?symbol=BTCUSDT&interval=1m", timeout=60)
     assert answer.json() == {"code": -1120, "msg": "Invalid interval."}
 
 
 def test_what_is_not_there_is_404_and_nothing_can_be_posted(make_exchange: MakeExchange) -> None:
     url = make_exchange(make_market(count=10))
-    assert requests.get(f"{url}/api/v3/depth", timeout=5).status_code == 404
-    assert requests.post(f"{url}/api/v3/klines", timeout=5).status_code == 405
+    assert requests.get(f"{url}/api/v3/depth", timeout=60).status_code == 404
+    assert requests.post(f"{url}/api/v3/klines", timeout=60).status_code == 405
 
 
 def test_exchange_info_names_symbols_and_limits(make_exchange: MakeExchange) -> None:
     url = make_exchange(make_market({"BTCUSDT": make_series(5), "ETHUSDT": make_series(5)}))
-    info = requests.get(f"{url}/api/v3/exchangeInfo", timeout=5).json()
+    info = requests.get(f"{url}/api/v3/exchangeInfo", timeout=60).json()
     assert info["rateLimits"] == [
         {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}
     ]
@@ -178,14 +178,14 @@ def test_exchange_info_names_symbols_and_limits(make_exchange: MakeExchange) -> 
         ("BTCUSDT", "TRADING", "BTC", "USDT"),
         ("ETHUSDT", "TRADING", "ETH", "USDT"),
     ]
-    some = requests.get(f"{url}/api/v3/exchangeInfo", params={"symbols": '["ETHUSDT"]'}, timeout=5).json()["symbols"]
+    some = requests.get(f"{url}/api/v3/exchangeInfo", params={"symbols": '["ETHUSDT"]'}, timeout=60).json()["symbols"]
     assert [symbol["symbol"] for symbol in some] == ["ETHUSDT"]
     for parameters, code in (
         ({"symbol": "NOUSDT"}, -1121),
         ({"symbols": "ETHUSDT"}, -1100),
         ({"symbol": "ETHUSDT", "symbols": '["ETHUSDT"]'}, -1128),
     ):
-        answer = requests.get(f"{url}/api/v3/exchangeInfo", params=parameters, timeout=5)
+        answer = requests.get(f"{url}/api/v3/exchangeInfo", params=parameters, timeout=60)
         assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
@@ -193,7 +193,7 @@ def test_every_answer_tells_its_weight_and_its_market(make_exchange: MakeExchang
     url = make_exchange(simulate(7, 1, days=1))
     used = []
     for path in ("ping", "time", "exchangeInfo", "klines?symbol=BTCUSDT&interval=1m", "klines", "nothing"):
-        answer = requests.get(f"{url}/api/v3/{path}", timeout=5)
+        answer = requests.get(f"{url}/api/v3/{path}", timeout=60)
         assert answer.headers["X-Exchange-Market"] == "simulated seed=7"
         used.append(int(answer.headers["X-MBX-USED-WEIGHT-1M"]))
     assert used == [1, 2, 22, 24, 26, 26]
@@ -202,7 +202,7 @@ def test_every_answer_tells_its_weight_and_its_market(make_exchange: MakeExchang
 def test_too_much_weight_is_429_and_then_418(make_exchange: MakeExchange) -> None:
     limiter = WeightLimiter(per_minute=3, patience=1, seconds=lambda: 90.0)
     url = make_exchange(make_market(count=10), limiter=limiter)
-    answers = [requests.get(f"{url}/api/v3/klines?symbol=BTCUSDT&interval=1m", timeout=5) for _ in range(3)]
+    answers = [requests.get(f"{url}/api/v3/klines?symbol=BTCUSDT&interval=1m", timeout=60) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 429, 418]
     assert [answer.headers.get("Retry-After") for answer in answers] == [None, "30", "120"]
     assert answers[1].json()["msg"].startswith("Too much request weight used; current limit is 3 request weight")
@@ -218,7 +218,7 @@ def around_new_year() -> Market:
 
 
 def archive(url: str, period: str, name: str) -> requests.Response:
-    return requests.get(f"{url}/data/spot/{period}/klines/BTCUSDT/1h/{name}", timeout=5)
+    return requests.get(f"{url}/data/spot/{period}/klines/BTCUSDT/1h/{name}", timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -272,14 +272,14 @@ def faulty(make_exchange: MakeExchange, spec: str) -> str:
 
 @pytest.mark.parametrize("status", [403, 418, 429, 451, 500, 502, 503, 504])
 def test_a_status_by_chance(make_exchange: MakeExchange, status: int) -> None:
-    answer = requests.get(faulty(make_exchange, f"{status}:1,retry_after=4") + "/api/v3/ping", timeout=5)
+    answer = requests.get(faulty(make_exchange, f"{status}:1,retry_after=4") + "/api/v3/ping", timeout=60)
     assert answer.status_code == status
     assert answer.headers.get("Retry-After") == ("4" if status in (418, 429) else None)
 
 
 def test_a_reset_is_a_real_one(make_exchange: MakeExchange) -> None:
     with pytest.raises(requests.ConnectionError, match="Connection reset by peer"):
-        requests.get(faulty(make_exchange, "reset:1") + "/api/v3/ping", timeout=5)
+        requests.get(faulty(make_exchange, "reset:1") + "/api/v3/ping", timeout=60)
 
 
 def test_a_timeout_keeps_the_client_waiting(make_exchange: MakeExchange) -> None:
@@ -290,11 +290,13 @@ def test_a_timeout_keeps_the_client_waiting(make_exchange: MakeExchange) -> None
 @pytest.mark.parametrize("path", ["/api/v3/klines?symbol=BTCUSDT&interval=1m", "/api/v3/time"])
 def test_a_truncated_answer_ends_before_its_length(make_exchange: MakeExchange, path: str) -> None:
     with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
-        _ = requests.get(faulty(make_exchange, "truncate:1") + path, timeout=5).content
+        _ = requests.get(faulty(make_exchange, "truncate:1") + path, timeout=60).content
 
 
 def test_a_malformed_answer_is_no_json(make_exchange: MakeExchange) -> None:
-    answer = requests.get(faulty(make_exchange, "malformed:1") + "/api/v3/klines?symbol=BTCUSDT&interval=1m", timeout=5)
+    answer = requests.get(
+        faulty(make_exchange, "malformed:1") + "/api/v3/klines?symbol=BTCUSDT&interval=1m", timeout=60
+    )
     assert answer.status_code == 200
     with pytest.raises(json.JSONDecodeError):
         json.loads(answer.content)
@@ -314,7 +316,7 @@ def test_a_wrong_checksum_is_served(make_exchange: MakeExchange, around_new_year
 
 def test_time_can_be_skewed_and_the_newest_kline_unfinished(make_exchange: MakeExchange) -> None:
     url = faulty(make_exchange, "skew:30,unfinished:0.5")
-    now = requests.get(f"{url}/api/v3/time", timeout=5).json()["serverTime"]
+    now = requests.get(f"{url}/api/v3/time", timeout=60).json()["serverTime"]
     assert now == START_MS + 10 * MINUTE_MS - 30_000 + 30_000
     assert float(klines(url)[-1][5]) == pytest.approx(1.009 / 2)
 

@@ -89,7 +89,7 @@ class ServedExchange:
 
 
 def _await(coroutine: object) -> object:
-    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result(20)
+    return asyncio.run_coroutine_threadsafe(coroutine, _loop()).result(60)
 
 
 @contextmanager

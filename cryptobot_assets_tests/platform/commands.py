@@ -18,9 +18,9 @@ import psutil
 
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES, PREDICTIONS, Store
+from cryptobot_assets_tests.platform.warm import SETTINGS, Forked, warm
 
 TABLES = (KLINES, INDICATORS, PREDICTIONS, GAPS)
-SETTINGS = ("CRYPTOBOT_", "MLFLOW_", "DAGSTER_")
 HASTY = {
     "CRYPTOBOT_PICTURES": "0",
     "CRYPTOBOT_DRAWS": "50",
@@ -29,22 +29,26 @@ HASTY = {
     "CRYPTOBOT_MAX_TRAINING_ROWS": "4000",
 }
 """All that a command does, of less."""
+REGISTRY = ("cryptobot_assets.storage.mlflow_client", "mlflow")
+TRAINING = (*REGISTRY, "arch.bootstrap", "optuna", "purgedcv", "skl2onnx", "sklearn.linear_model")
+MODULES = {"demo": TRAINING, "retrain": TRAINING, "restore": REGISTRY, "report": TRAINING, "lineage": REGISTRY}
+"""What a command imports on its way, beside its own module."""
 
 
 @dataclass
 class Command:
     """A running `cryptobot` command; its output goes to files beside the home."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     out: Path
     err: Path
 
-    def finish(self, *, seconds: float = 400) -> tuple[int, str, str]:
+    def finish(self, *, seconds: float = 800) -> tuple[int, str, str]:
         """Exit code, stdout and stderr once it has ended."""
         code = self.process.wait(seconds)
         return code, self.out.read_text(), self.err.read_text()
 
-    def until(self, true: Callable[[], bool], what: str, *, seconds: float = 200) -> None:
+    def until(self, true: Callable[[], bool], what: str, *, seconds: float = 400) -> None:
         """Return when `true()`; fails when the command ends before, or takes longer."""
         deadline = time.monotonic() + seconds
         while not true():
@@ -54,25 +58,34 @@ class Command:
             time.sleep(0.02)
 
 
-def start(home: Path, *arguments: object, **settings: str) -> Command:
-    """Start `cryptobot` on a home."""
+def start(home: Path, *arguments: object, cold: bool = False, **settings: str) -> Command:
+    """Start `cryptobot` on a home.
+
+    Args:
+        cold: as a user does, as a program of its own; else forked from a process that has its imports behind it.
+    """
     home.parent.mkdir(parents=True, exist_ok=True)
     out, err = home.with_suffix(".out"), home.with_suffix(".err")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+    words, environment = [str(one) for one in arguments], {**clean, "CRYPTOBOT_HOME": str(home), **HASTY, **settings}
     with out.open("wb") as stdout, err.open("wb") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cryptobot_assets.cli.main", *map(str, arguments)],
-            env={**clean, "CRYPTOBOT_HOME": str(home), **HASTY, **settings},
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-        )
+        if cold:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "cryptobot_assets.cli.main", *words],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+            )
+        else:
+            modules = (f"cryptobot_assets.cli.{words[0]}", *MODULES.get(words[0], ()))
+            process = warm().start(words, environment, modules, out, err)
     return Command(process, out, err)
 
 
-def run(home: Path, *arguments: object, **settings: str) -> str:
+def run(home: Path, *arguments: object, cold: bool = False, **settings: str) -> str:
     """Run `cryptobot` on a home to its good end; returns its stdout."""
-    code, out, err = start(home, *arguments, **settings).finish()
+    code, out, err = start(home, *arguments, cold=cold, **settings).finish()
     assert code == 0, (code, err, out)
     assert err == ""
     return out
@@ -81,13 +94,13 @@ def run(home: Path, *arguments: object, **settings: str) -> str:
 @contextmanager
 def running_exchange(home: Path, *arguments: object) -> Iterator[str]:
     """`cryptobot exchange` with these arguments; its URL."""
-    command = start(home, "exchange", "--port", "0", *arguments)
+    command = start(home, "exchange", "--port", "0", *arguments, cold=True)
     try:
         command.until(lambda: " on http" in command.out.read_text(), "exchange")
         yield command.out.read_text().split(" on ")[-1].strip()
     finally:
         command.process.terminate()
-        command.process.wait(20)
+        command.process.wait(60)
 
 
 def processes_of(home: Path) -> list[str]:
@@ -105,7 +118,7 @@ def processes_of(home: Path) -> list[str]:
     return found
 
 
-def left_behind(home: Path, *, seconds: float = 20) -> list[str]:
+def left_behind(home: Path, *, seconds: float = 60) -> list[str]:
     """Processes of the home that have not ended by themselves within the time."""
     deadline = time.monotonic() + seconds
     while (alive := processes_of(home)) and time.monotonic() < deadline:

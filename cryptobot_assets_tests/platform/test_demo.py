@@ -43,7 +43,7 @@ DEMO = (
 
 @dataclass(frozen=True)
 class Done:
-    """A home after an undisturbed demo."""
+    """A home after an undisturbed demo, as a user starts it."""
 
     home: Path
     report: dict[str, Any]
@@ -60,7 +60,7 @@ class Done:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp("undisturbed")
     home = folder / "home"
-    out = run(home, *DEMO, "--home", home, "--report", folder / "report.json")
+    out = run(home, *DEMO, "--home", home, "--report", folder / "report.json", cold=True)
     return Done(home, read_report(folder / "report.json"), out, read_tables(home))
 
 
@@ -289,7 +289,7 @@ def model_files(home: Path) -> int:
 def interrupt(command: Command, home: Path, number: signal.Signals) -> Interruption:
     """Signal the main process alone."""
     command.process.send_signal(number)
-    code, _, err = command.finish(seconds=30)
+    code, _, err = command.finish()
     left = left_behind(home)
     return Interruption(code, err, left, read_tables(home)["klines"].height, model_files(home))
 

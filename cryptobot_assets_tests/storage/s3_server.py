@@ -99,7 +99,7 @@ def make_bucket(endpoint: str, server: subprocess.Popen, log: Path) -> None:
         aws_access_key_id=KEY,
         aws_secret_access_key=SECRET,
         region_name="us-east-1",
-        config=Config(retries={"max_attempts": 0}, connect_timeout=2, read_timeout=10),
+        config=Config(retries={"max_attempts": 0}, connect_timeout=10, read_timeout=30),
     )
     deadline = time.monotonic() + START_SECONDS
     there = client.exceptions.BucketAlreadyOwnedByYou, client.exceptions.BucketAlreadyExists

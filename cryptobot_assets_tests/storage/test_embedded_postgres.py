@@ -52,7 +52,7 @@ def guard_of(directory: Path) -> int:
     return int((directory / "guard.lock").read_text())
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not happen"

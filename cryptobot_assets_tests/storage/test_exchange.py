@@ -343,7 +343,7 @@ def test_a_server_that_says_nothing_is_given_up(serve):
         began = time.monotonic()
         with pytest.raises(ExchangeUnreachable, match="did not answer in time"):
             Exchange(url, timeout_seconds=0.1, retries=1, sleep=Sleeps()).server_time()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(("status", "body"), [(403, b"<html>"), (451, b'{"code":0,"msg":"restricted location"}')])

@@ -75,9 +75,9 @@ def clock():
 def undisturbed(_exchange_loop, market) -> pl.DataFrame:
     """The klines over REST alone."""
     app = make_app(market, clock=fixed_clock(to_ms(NOW)))
-    runner, url = asyncio.run_coroutine_threadsafe(start(app), _exchange_loop).result(10)
+    runner, url = asyncio.run_coroutine_threadsafe(start(app), _exchange_loop).result(60)
     [fetched] = fetch(History(Exchange(url)), whole())
-    asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(10)
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(60)
     assert sources(fetched.rows) == {"replay": fetched.rows.height}
     return fetched.rows
 

@@ -331,7 +331,7 @@ def test_a_registry_that_is_down_is_told_at_once(scheme: str, tmp_path: Path) ->
     started = time.monotonic()
     with pytest.raises(RegistryError, match=r"^model registry .*127\.0\.0\.1") as caught:
         registry.require_answer()
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
 

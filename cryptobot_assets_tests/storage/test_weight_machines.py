@@ -219,12 +219,12 @@ def test_what_comes_up_while_a_machine_talks_is_told_next(lake, watch: Watch, tm
         def __getattr__(self, name: str) -> object:
             if name == "replace" and not began.is_set():
                 began.set()
-                go_on.wait(30)
+                go_on.wait(60)
             return getattr(lake(), name)
 
     first = Machine(tmp_path / "first", Slow, watch, patience_seconds=0.01)
     assert first.budget.reserve(1) is None
-    began.wait(30)
+    began.wait(60)
     first.budget.block(600, 418)
     assert first.budget.reserve(1).seconds == 600
     go_on.set()
@@ -295,7 +295,7 @@ def test_a_store_that_does_not_answer_is_waited_for_once_and_not_for_long(watch:
 
     def open_store() -> Store:
         opened.append(watch.now)
-        answer.wait(30)
+        answer.wait(60)
         raise StoreError("too late")
 
     first = Machine(tmp_path / "first", open_store, watch, patience_seconds=0.2)
@@ -303,7 +303,7 @@ def test_a_store_that_does_not_answer_is_waited_for_once_and_not_for_long(watch:
     for _ in range(50):
         assert first.budget.reserve(1) is None
         watch.now += RENEWAL_SECONDS
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9
     assert opened == [1_000_000.0]
     answer.set()
     first.machines._talk.join()

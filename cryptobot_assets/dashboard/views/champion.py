@@ -12,6 +12,7 @@ from cryptobot_assets.dashboard.views import held
 from cryptobot_assets.dashboard.views.layout import empty, heading, show_table
 from cryptobot_assets.errors import RegistryError, StoreError
 from cryptobot_assets.page import tables
+from cryptobot_assets.page.last import last_report
 from cryptobot_assets.page.render import page_path
 from cryptobot_assets.page.tables import Table
 from cryptobot_assets.settings import Settings
@@ -90,7 +91,7 @@ def show_champion(found: Reign, market: str) -> None:
 def show_leaderboard(settings: Settings, market: str) -> None:
     """All models at the last evaluation, over all its out-of-sample rows."""
     path = page_path(settings, market)
-    report = champions.last_report(path)
+    report = last_report(path)
     if report is None:
         empty(
             f"No evaluation of market {market} has been made on this home",

@@ -7,11 +7,12 @@ from datetime import date, datetime
 import polars as pl
 import streamlit as st
 
-from cryptobot_assets.dashboard import champions, queries
+from cryptobot_assets.dashboard import queries
 from cryptobot_assets.dashboard.opening import Place, addresses
 from cryptobot_assets.dashboard.queries import Selection, Span
 from cryptobot_assets.dashboard.views import held
 from cryptobot_assets.dashboard.views.layout import empty
+from cryptobot_assets.page.last import last_report
 from cryptobot_assets.page.render import page_path
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.store import INDICATORS, KLINES, PREDICTIONS, Table
@@ -68,7 +69,7 @@ def choose_model(where: Place, currency: str, span: Span) -> Selection:
     market = st.sidebar.selectbox("Market", queries.markets_of(scored), key="market", bind=IN_ADDRESS)
     within = scored.filter(market=market)
     names = within["algorithm"].unique(maintain_order=True).to_list()
-    report = champions.last_report(page_path(where.settings, market)) or {}
+    report = last_report(page_path(where.settings, market)) or {}
     serving = (report.get("champion") or {}).get("algorithm")
     first = names.index(serving) if serving in names else 0
     algorithm = st.sidebar.selectbox("Algorithm", names, first, key="algorithm", bind=IN_ADDRESS)
