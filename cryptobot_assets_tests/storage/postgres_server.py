@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import psycopg2
 from psycopg2 import sql
+from sqlalchemy import make_url
 
 from cryptobot_assets.processes import free_port
 from cryptobot_assets.storage.embedded_postgres import EmbeddedPostgres
@@ -38,10 +39,11 @@ def url_of(server: EmbeddedPostgres, database: str, user: str | None = None) -> 
     return url.replace(f"//{server.layout.role}@", f"//{user}@") if user else url
 
 
-def make_database(server: EmbeddedPostgres) -> str:
-    """Address of a new, empty database."""
+def make_database(server: EmbeddedPostgres, *, like: str | None = None) -> str:
+    """Address of a new database: empty, or a copy of the one at an address that nobody is connected to."""
     name = f"store_{next(NUMBERS)}"
-    run(url_of(server, "postgres"), f"CREATE DATABASE {name}")
+    template = f" TEMPLATE {make_url(like).database}" if like else ""
+    run(url_of(server, "postgres"), f"CREATE DATABASE {name}{template}")
     return url_of(server, name)
 
 
