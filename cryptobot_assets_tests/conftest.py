@@ -21,17 +21,11 @@ from cryptobot_assets.exchange.market import Market
 from cryptobot_assets.exchange.server import make_app, start
 from cryptobot_assets.storage import weight_file
 from cryptobot_assets.storage.registry import Registry
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
 from cryptobot_assets_tests.programs import require_program
 
 MakeExchange = Callable[..., str]
 MakeDatabase = Callable[[Path], str]
-CHROMIUM_FLAGS = (
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.fixture(scope="session")
@@ -128,10 +122,10 @@ def make_exchange(_exchange_loop: asyncio.AbstractEventLoop, machine: Path) -> I
         port: int = 0,
     ) -> str:
         app = make_app(market, clock=clock, limiter=limiter, faults=faults)
-        runner, url = asyncio.run_coroutine_threadsafe(start(app, port=port), _exchange_loop).result(60)
+        runner, url = asyncio.run_coroutine_threadsafe(start(app, port=port), _exchange_loop).result(PATIENCE_SECONDS)
         runners.append(runner)
         return url
 
     yield make
     for runner in runners:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(60)
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(PATIENCE_SECONDS)

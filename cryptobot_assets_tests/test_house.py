@@ -7,7 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -53,7 +53,7 @@ FLOORS = (
     {"assets"},
     {"automation"},
     {"definitions"},
-    {"deployment", "dagster_home", "lineage", "monitoring"},
+    {"code_server", "deployment", "dagster_home", "lineage", "monitoring"},
     {"cli"},
 )
 """Lowest first; a part may import its own floor and those below."""
@@ -158,7 +158,7 @@ READ_ELSEWHERE = {"DAGSTER_HOME", "PROMETHEUS_MULTIPROC_DIR", "PYTHONPATH"}
 """Variables of other tools that code outside the settings may read."""
 
 
-@lru_cache(maxsize=1)
+@cache
 def sources() -> dict[str, ast.Module]:
     """Every module of the package by its path below it."""
     folder = ROOT / PACKAGE
@@ -168,12 +168,12 @@ def sources() -> dict[str, ast.Module]:
     }
 
 
-@lru_cache
+@cache
 def nodes(path: str) -> list[ast.AST]:
     return list(ast.walk(sources()[path]))
 
 
-@lru_cache
+@cache
 def imported(path: str) -> frozenset[str]:
     """Full names of what a module imports anywhere, what its catalogues of parts import by name included."""
     names = set()
@@ -207,7 +207,7 @@ def modules(*of: str) -> list[str]:
     return [path for path in sources() if not path.endswith("__init__.py") and (not of or part_of(path) in of)]
 
 
-@lru_cache
+@cache
 def reach(path: str) -> frozenset[str]:
     """Third-party packages that a module imports itself or through other modules of ours."""
     found, seen, ahead = set(), set(), [path]
@@ -222,7 +222,7 @@ def reach(path: str) -> frozenset[str]:
     return frozenset(found)
 
 
-@lru_cache
+@cache
 def loaded(path: str) -> frozenset[str]:
     """Third-party packages that importing a module imports, itself or through other modules of ours."""
     found, seen, ahead = set(), set(), [path]

@@ -7,7 +7,6 @@ import dagster as dg
 
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.progress import Progress
-from cryptobot_assets.storage.backup import backup_place, make_backup
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import EXCHANGE_CLIENTS, TABLES, Store
 
@@ -30,6 +29,8 @@ def maintenance_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
         ),
     )
     def store_backup(context: dg.AssetExecutionContext, progress: dg.ResourceParam[Progress]) -> dg.MaterializeResult:
+        from cryptobot_assets.storage.backup import backup_place, make_backup  # every other run does without them
+
         made = make_backup(settings, lambda title, megabytes: nullcontext(progress))
         tables = made.manifest.store["tables"]
         return dg.MaterializeResult(

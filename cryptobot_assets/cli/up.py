@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from cryptobot_assets.cli.console import say
 from cryptobot_assets.cli.market import archive_beside, exchange_of
 from cryptobot_assets.cli.mlflow_server import mlflow_command
+from cryptobot_assets.code_server import CodeServer, code_server
 from cryptobot_assets.dagster_home import open_instance
 from cryptobot_assets.dashboard.command import HEALTH, dashboard_command
 from cryptobot_assets.home import require_writable_home
@@ -25,7 +25,7 @@ WITHHELD = ("CRYPTOBOT_DAGSTER_DATABASE", "CRYPTOBOT_METADATA_URL", "CRYPTOBOT_M
 
 def run_up(settings: Settings) -> None:
     """Start everything, say where it answers, and stay until Ctrl-C or until a service dies."""
-    home = require_writable_home(settings.home)
+    require_writable_home(settings.home)
     ports = {
         "webserver": require_free_port(settings.webserver_port, "Dagster", setting="CRYPTOBOT_WEBSERVER_PORT"),
         "mlflow": require_free_port(settings.mlflow_port, "MLflow", setting="CRYPTOBOT_MLFLOW_PORT"),
@@ -36,12 +36,12 @@ def run_up(settings: Settings) -> None:
     try:
         with open_instance(settings):
             environment = {**os.environ, "CRYPTOBOT_AUTOMATION": runs_by_itself(settings)}
-        with Supervisor() as supervisor:
+        with code_server() as code, Supervisor() as supervisor:
             url, title = exchange_of(settings, supervisor, port=free_port())
             environment["CRYPTOBOT_EXCHANGE_URL"] = url
             environment["CRYPTOBOT_ARCHIVE_URL"] = archive_beside(settings, url)
             say(f"{'Exchange':<20}{url} ({title})")
-            _start_services(settings, supervisor, environment, ports, home / "logs")
+            _start_services(settings, supervisor, code, environment, ports)
             say("Everything is up. Ctrl-C stops it.")
             supervisor.wait()
     except KeyboardInterrupt:
@@ -51,8 +51,10 @@ def run_up(settings: Settings) -> None:
 
 
 def _start_services(
-    settings: Settings, supervisor: Supervisor, environment: dict[str, str], ports: dict[str, int], logs: Path
+    settings: Settings, supervisor: Supervisor, code: CodeServer, environment: dict[str, str], ports: dict[str, int]
 ) -> None:
+    logs = settings.home / "logs"
+
     def start(name: str, argv: list[str], ready: str | None, url: str, env: dict[str, str]) -> None:
         supervisor.start(
             name,
@@ -64,16 +66,19 @@ def _start_services(
         )
         say(f"{name:<20}{url}")
 
-    module = ["-m", "cryptobot_assets.definitions"]
+    code.start(supervisor, env=environment, log_path=logs / "code-server.log")
+    workspace = ["--workspace", str(code.workspace)]
     dagster = f"http://127.0.0.1:{ports['webserver']}"
     start(
         "Dagster",
-        [*_python("dagster_webserver"), *module, "--host", "127.0.0.1", "--port", str(ports["webserver"])],
+        [*_python("dagster_webserver"), *workspace, "--host", "127.0.0.1", "--port", str(ports["webserver"])],
         f"{dagster}/server_info",
         dagster,
         environment,
     )
-    start("Dagster daemon", [*_python("dagster._daemon"), "run", *module], None, "schedules and backfills", environment)
+    start(
+        "Dagster daemon", [*_python("dagster._daemon"), "run", *workspace], None, "schedules and backfills", environment
+    )
     reading, readers = _start_mlflow(settings, environment, ports["mlflow"], start)
     argv, extra = service_command(reading, ports["service"])
     service = f"http://127.0.0.1:{ports['service']}"

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
 LEVEL = 0.90
 DRAWS = 1000
@@ -120,6 +119,8 @@ def understatement(rows: int, *, block: float, overlap: float, level: float = LE
     """
     if block <= 1:
         return 1.0
+    from scipy.special import ndtri, stdtrit  # a third of a second of imports that only reports need
+
     lags = np.arange(1, math.ceil(overlap))
     ties = 1 - lags / overlap
     counted = (1 + 2 * np.sum(ties * (1 - 1 / block) ** lags)) / (1 + 2 * np.sum(ties))

@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
+
 USER, PASSWORD = "robot", "s3cret/word"
 
 
@@ -34,7 +36,9 @@ class Received:
     status: int = 200
     delay_seconds: float = 0.0
 
-    def until(self, true: Callable[[dict[str, Any]], bool], what: str, *, seconds: float = 60) -> dict[str, Any]:
+    def until(
+        self, true: Callable[[dict[str, Any]], bool], what: str, *, seconds: float = PATIENCE_SECONDS
+    ) -> dict[str, Any]:
         """The first body for which it is true; fails when none comes in time."""
         deadline = time.monotonic() + seconds
         while True:
@@ -104,7 +108,7 @@ def running_mail_server(server: MailServer, certificate: Path) -> Iterator[MailS
             lambda reader, writer: _Session(server, context, reader, writer).run(), "127.0.0.1", 0, ssl=tls
         )
 
-    listening = asyncio.run_coroutine_threadsafe(listen(), loop).result(60)
+    listening = asyncio.run_coroutine_threadsafe(listen(), loop).result(PATIENCE_SECONDS)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server

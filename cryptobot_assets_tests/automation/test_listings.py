@@ -27,6 +27,7 @@ from cryptobot_assets.storage.store import GAPS, INDICATORS, KLINES
 from cryptobot_assets.universe import open_partitions
 from cryptobot_assets_tests.automation.ticks import ranges_asked
 from cryptobot_assets_tests.conftest import MakeExchange
+from cryptobot_assets_tests.instances import opened_instance
 from cryptobot_assets_tests.storage.universes import DAYS, LIVES, hour, make_universe
 
 pytestmark = pytest.mark.filterwarnings(
@@ -106,9 +107,7 @@ def world(make_exchange: MakeExchange, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(universe, "ROOM", 3)
     monkeypatch.setattr(listings, "LOOK_EVERY", timedelta(0))
     monkeypatch.setitem(LIVES, "NEWUSDT", [(LISTED, 24 * DAYS)])
-    records = tmp_path / "dagster"
-    records.mkdir()
-    with dg.DagsterInstance.local_temp(str(records)) as instance:
+    with opened_instance(tmp_path / "dagster") as instance:
         opened = World(instance, hours=24 * 39 + 12)
         market = make_universe(forgotten=(), without=set(LIVES) - {"BTCUPUSDT", "BTCUSDT", "ENDUSDT", "NEWUSDT"})
         url = make_exchange(market, clock=lambda: to_ms(hour(opened.hours)))

@@ -14,6 +14,7 @@ from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
+from cryptobot_assets_tests.instances import opened_instance
 
 CURRENCIES = ("BTCUSDT", "ETHUSDT", "LTCUSDT")
 RANGE = tuple(f"dagster/asset_partition_range_{end}" for end in ("start", "end"))
@@ -84,10 +85,8 @@ class Platform:
 @contextmanager
 def open_platform(home: Path, **settings: object) -> Iterator[Platform]:
     """The platform of these settings, its records on disk beside the home."""
-    records = home / "dagster"
-    records.mkdir()
     loaded = make_settings(home, **settings)
-    with dg.DagsterInstance.local_temp(str(records)) as instance:
+    with opened_instance(home / "dagster") as instance:
         yield Platform(loaded, build_definitions(loaded).get_repository_def(), instance)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from cryptobot_assets.contracts.factories import START
 from cryptobot_assets.dashboard import champions, drifting
@@ -19,7 +18,8 @@ from cryptobot_assets.processes import Supervisor, free_port
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
-from cryptobot_assets_tests.conftest import CHROMIUM_FLAGS, MakeDatabase
+from cryptobot_assets_tests.browser import keep_picture, opened_page
+from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.dashboard.market import NAMES, SECOND_CUTOFF, fill
 from cryptobot_assets_tests.dashboard.records import fill_paper, fill_served
 from cryptobot_assets_tests.dashboard.registered import (
@@ -29,10 +29,10 @@ from cryptobot_assets_tests.dashboard.registered import (
     promote_twice,
     register,
 )
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
 
-pytestmark = [pytest.mark.platform, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.platform, pytest.mark.timeout(1800)]
 
-STEP_MS = 60_000
 DESK, PHONE = {"width": 1280, "height": 2000}, {"width": 375, "height": 2400}
 FOREIGN = ("CRYPTOBOT_", "MLFLOW_", "STREAMLIT_")
 
@@ -71,21 +71,13 @@ def dashboard(chromium: str, registry: Registry, tmp_path_factory: pytest.TempPa
             env=environment,
             log_path=folder / "dashboard.log",
             ready=f"{url}{HEALTH}",
-            timeout_seconds=60,
+            timeout_seconds=PATIENCE_SECONDS,
         )
         listening = {one.laddr.ip for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port}
         assert listening == {"127.0.0.1"}
         yield url
         assert "Traceback" not in child.output(), child.output()
     assert not [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port and one.pid]
-
-
-@pytest.fixture(scope="module")
-def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where pictures of the pages go: CRYPTOBOT_SCREENSHOTS, or the test's own folder."""
-    folder = Path(os.environ.get("CRYPTOBOT_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def test_history_tells_every_promotion_with_its_reasons_and_whose_it_was(registry: Registry) -> None:
@@ -104,25 +96,20 @@ def test_history_tells_every_promotion_with_its_reasons_and_whose_it_was(registr
 
 
 @pytest.mark.browser
-def test_a_person_chooses_and_reads_on_a_desk_and_on_a_phone(chromium: str, dashboard: str, screenshots: Path) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
-        page = browser.new_page(viewport=DESK, base_url=dashboard)
-        page.set_default_timeout(STEP_MS)
-        expect.set_options(timeout=STEP_MS)
+def test_a_person_chooses_and_reads_on_a_desk_and_on_a_phone(chromium: str, dashboard: str) -> None:
+    with opened_page(chromium, base_url=dashboard, viewport=DESK) as page:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
-        read_on_a_desk(page, screenshots)
+        read_on_a_desk(page)
         page.set_viewport_size(PHONE)
-        read_on_a_phone(page, screenshots)
+        read_on_a_phone(page)
         elsewhere = [
             one for one in asked if not one.startswith((dashboard, dashboard.replace("http", "ws"), "data:", "blob:"))
         ]
         assert elsewhere == []
-        browser.close()
 
 
-def read_on_a_desk(page: Page, screenshots: Path) -> None:
+def read_on_a_desk(page: Page) -> None:
     """Choose a model, and see the figures follow; then the other pages."""
     page.goto("/")
     expect(page.get_by_text("ADAUSDT, 2024-01-01 to 2024-01-25 (UTC), lasso of market ALL")).to_be_visible()
@@ -134,7 +121,7 @@ def read_on_a_desk(page: Page, screenshots: Path) -> None:
     expect(page.get_by_text("huber of market BTCUSDT")).to_be_visible()
     choose(page, "Market", "ALL")
     assert "currency=BTCUSDT" in page.url, "what is looked at can be shared by its address"
-    page.screenshot(path=screenshots / "predictions-desk.png")
+    keep_picture(page, "predictions-desk")
     for name, words in {
         "Skill": "Error against predicting zero",
         "Value": "Value of the sleeves against holding",
@@ -145,15 +132,14 @@ def read_on_a_desk(page: Page, screenshots: Path) -> None:
     }.items():
         page.get_by_role("link", name=name, exact=True).click()
         expect(page.get_by_text(words).first).to_be_visible()
-        page.wait_for_timeout(300)
-        page.screenshot(path=screenshots / f"{name.lower()}-desk.png")
+        keep_picture(page, f"{name.lower()}-desk")
     page.get_by_role("link", name="Champion", exact=True).click()
     expect(page.get_by_text("ridge version 1 is in force")).to_be_visible()
     expect(page.get_by_text(re.compile("Nothing answers at .*cryptobot up"))).to_be_visible()
-    page.screenshot(path=screenshots / "champion-desk.png")
+    keep_picture(page, "champion-desk")
 
 
-def read_on_a_phone(page: Page, screenshots: Path) -> None:
+def read_on_a_phone(page: Page) -> None:
     """Every page fits the width of a phone."""
     for path in ("", "skill", "value", "paper", "served", "data", "drift", "champion"):
         page.goto(f"/{path}")
@@ -162,7 +148,7 @@ def read_on_a_phone(page: Page, screenshots: Path) -> None:
         page.wait_for_timeout(300)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE["width"], f"{path} is {width} wide"
-        page.screenshot(path=screenshots / f"{path or 'predictions'}-phone.png")
+        keep_picture(page, f"{path or 'predictions'}-phone")
 
 
 def drawn(page: Page, count: int) -> None:

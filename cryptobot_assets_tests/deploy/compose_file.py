@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
 from cryptobot_assets_tests.storage.s3_server import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,12 +171,24 @@ class Machine:
         """The value of a secret."""
         return self.place("", f"/run/secrets/{name}").read_text().strip()
 
+    def look_seconds(self, name: str) -> float:
+        """Seconds between two looks at a service that starts; a second where the file says nothing of that."""
+        return float(self.services[name]["healthcheck"].get("start_interval", "1s").removesuffix("s"))
+
+    def listens(self, name: str) -> bool:
+        """Whether something listens on the port that a service's health check names, where it names one."""
+        port = re.search(r"(?::|--port )(\d+)", " ".join(self.services[name]["healthcheck"]["test"]))
+        if port is None:
+            return True
+        with socket.socket() as probe:
+            return probe.connect_ex((self.address(name), int(port[1]))) == 0
+
     def is_well(self, name: str) -> bool:
         """Whether a service's own health check says so."""
         kind, *words = self.services[name]["healthcheck"]["test"]
         assert kind == "CMD"
         argv, environment = self.argv(name, words), self.environment(name)
         try:
-            return subprocess.run(argv, env=environment, capture_output=True, timeout=120).returncode == 0
+            return subprocess.run(argv, env=environment, capture_output=True, timeout=PATIENCE_SECONDS).returncode == 0
         except subprocess.TimeoutExpired:  # on a machine with much else to do
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from base64 import b64encode
@@ -17,7 +18,7 @@ from cryptobot_assets_tests.deploy.edge import Edge
 from cryptobot_assets_tests.programs import require_program
 
 PATIENCE_SECONDS = 700
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.2
 NOBODY = "http://127.0.0.1:9"
 ELSEWHERE = {"postgres": "the embedded one", "grafana": "no package of Debian or PyPI has it"}
 VARIABLES = {"CRYPTOBOT_EXCHANGE_URL": NOBODY, "CRYPTOBOT_SERVICE_WORKERS": "1", "CRYPTOBOT_CURRENCIES": "BTCUSDT"}
@@ -63,9 +64,12 @@ def platform(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 
 def bring_up(machine: Machine, programs: Supervisor) -> dict[str, Child]:
-    """Start every service but those of `ELSEWHERE` as soon as those it waits for are well; return when all are."""
+    """Start every service but those of `ELSEWHERE` as soon as those it waits for are well; return when all are.
+
+    Each is looked at as often as the file says of its start, and not before it listens.
+    """
     children: dict[str, Child] = {}
-    well = set(ELSEWHERE)
+    well, looks = set(ELSEWHERE), dict.fromkeys(machine.services, math.inf)
     deadline = time.monotonic() + PATIENCE_SECONDS
     wanted = in_order(machine.services, machine.services)
     while set(wanted) - well:
@@ -76,8 +80,12 @@ def bring_up(machine: Machine, programs: Supervisor) -> dict[str, Child]:
                     name, machine.command(name), env=machine.environment(name),
                     log_path=machine.folder / f"{name}.log", cwd=machine.place(name, "/tmp"),
                 )  # fmt: skip
+                looks[name] = time.monotonic() + machine.look_seconds(name)
         assert not programs.poll(), [children[name].failure("ended") for name in programs.poll()]
-        well |= {name for name in children if name not in well and machine.is_well(name)}
+        for name in children.keys() - well:
+            if looks[name] <= time.monotonic() and machine.listens(name):
+                well |= {name} if machine.is_well(name) else set()
+                looks[name] = time.monotonic() + machine.look_seconds(name)
         assert time.monotonic() < deadline, {name: children[name].output()[-2000:] for name in set(children) - well}
         time.sleep(LOOK_SECONDS)
     return children

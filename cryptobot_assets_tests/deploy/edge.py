@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from http.client import HTTPSConnection
 from pathlib import Path
 
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
+
 PORT = 8443
 
 
@@ -35,9 +37,9 @@ class Edge:
             ConnectionError: the connection was closed without one.
         """
         host = f"{name}.{self._domain}" if name else self._domain
-        connection = HTTPSConnection(host, PORT, timeout=60)
+        connection = HTTPSConnection(host, PORT, timeout=PATIENCE_SECONDS)
         connection.sock = self._context.wrap_socket(
-            socket.create_connection((self._address, PORT), timeout=60), server_hostname=host
+            socket.create_connection((self._address, PORT), timeout=PATIENCE_SECONDS), server_hostname=host
         )
         given = {"Content-Type": "application/json"} if body is not None else {}
         content = None if body is None else json.dumps(body)

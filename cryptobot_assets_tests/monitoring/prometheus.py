@@ -13,12 +13,11 @@ from typing import Any
 
 import httpx
 
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
 from cryptobot_assets_tests.programs import require_program
 from cryptobot_assets_tests.serving.platform import free_port
 
-START_SECONDS = 60
 SCRAPE_SECONDS = 1
-PATIENCE_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -59,18 +58,18 @@ def running_prometheus(folder: Path, jobs: Mapping[str, int], rules: Path) -> It
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen([*argv, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS, trust_env=False) as client:
             prometheus = Prometheus(client)
             wait_for_scrapes(prometheus, len(jobs), folder / "prometheus.log")
             yield prometheus
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(PATIENCE_SECONDS)
 
 
 def wait_for_scrapes(prometheus: Prometheus, jobs: int, log: Path) -> None:
     """Return when every job was read twice, which a rate takes."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             read = prometheus.query("sum_over_time(up[1m]) >= 2")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -16,7 +18,8 @@ from cryptobot_assets.monitoring.registered import REREAD_SECONDS, RegistryWatch
 from cryptobot_assets.monitoring.stored import GAP_KINDS, StoreWatch
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.store import PAPER_BALANCES, open_store_at
-from cryptobot_assets_tests.monitoring.world import DRIFT, EVALUATED, HOURS, NOW, World, by_labels, run
+from cryptobot_assets_tests.instances import opened_instance
+from cryptobot_assets_tests.monitoring.world import CUTOFF, DRIFT, EVALUATED, HOURS, NOW, World, by_labels, run
 
 FAILURE = dg.DagsterRunStatus.FAILURE
 
@@ -96,7 +99,7 @@ def test_the_champion_and_the_evaluation_are_those_of_the_registry(world: World)
     assert by_labels(figures, "cryptobot_champion_info") == {("ALL", "ridge", "1", "unproven"): 1}
     assert by_labels(figures, "cryptobot_champion_passed") == {("ALL",): 0}
     assert by_labels(figures, "cryptobot_champion_overridden") == {("ALL",): 0}
-    cutoff = world.version.cutoff.timestamp()
+    cutoff = CUTOFF.timestamp()
     assert by_labels(figures, "cryptobot_champion_cutoff_timestamp_seconds") == {("ALL",): cutoff}
     assert by_labels(figures, "cryptobot_model_cutoff_timestamp_seconds") == {("ALL", "ridge"): cutoff}
     since = by_labels(figures, "cryptobot_champion_since_timestamp_seconds")["ALL",]
@@ -163,8 +166,8 @@ def test_the_newest_drift_report_of_each_market_is_told(world: World) -> None:
     assert errors == {("ALL", "before"): -0.05, ("ALL", "after"): 0.1}
 
 
-def test_runs_are_counted_once_and_from_the_first_look_on(world: World, tmp_path: object) -> None:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+def test_runs_are_counted_once_and_from_the_first_look_on(world: World, tmp_path: Path) -> None:
+    with opened_instance(tmp_path) as instance:
         watch = DagsterWatch(instance, world.graph)
 
         def failures() -> float:
@@ -180,8 +183,9 @@ def test_runs_are_counted_once_and_from_the_first_look_on(world: World, tmp_path
         assert passed == {("listings",): 1}, "the last one counts, and assets of the deployment alone"
 
 
-def test_the_home_tells_its_room_and_what_waits(world: World) -> None:
-    spool = world.settings.home / "served"
+def test_the_home_tells_its_room_and_what_waits(world: World, tmp_path: Path) -> None:
+    world = replace(world, settings=world.settings.but({"home": str(tmp_path)}))
+    spool = tmp_path / "served"
     spool.mkdir()
     (spool / "20240101T000000-1-00.jsonl").write_text("12345")
     (spool / "20240101T000000-1-00.unreadable").write_text("123")

@@ -14,13 +14,14 @@ from cryptobot_assets.monitoring.exposition import exposing
 from cryptobot_assets.monitoring.families import Figure
 from cryptobot_assets.monitoring.watching import LEAST_PATIENCE_SECONDS, Open, Watcher
 from cryptobot_assets_tests.monitoring.expositions import series
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
 
 FREE = Figure("cryptobot_home_free_bytes", 5.0)
 UP = 'cryptobot_source_up{source="%s"}'
 
 
 def scrape(port: int) -> dict[str, float]:
-    return series(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=1, trust_env=False).text)
+    return series(httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS, trust_env=False).text)
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def watched(every_seconds: float = 0.01, **sources: Open) -> Iterator[int]:
 
 
 def wait_for(port: int, name: str, value: float) -> dict[str, float]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while (told := scrape(port)).get(name) != value:
         assert time.monotonic() < deadline, told
         time.sleep(0.01)
@@ -46,7 +47,7 @@ def test_a_source_that_hangs_is_down_while_others_and_the_scrape_go_on() -> None
     released = threading.Event()
 
     def hang() -> list[Figure]:
-        released.wait(30)
+        released.wait()
         return []
 
     with watched(home=lambda: lambda: [FREE], store=lambda: hang) as port:
@@ -95,4 +96,4 @@ def test_a_reading_grows_too_old_to_be_told() -> None:
 
 def test_the_exporter_is_reached_on_this_machine_alone() -> None:
     with watched(home=lambda: lambda: [FREE]) as port, pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.2:{port}/metrics", timeout=1, trust_env=False)
+        httpx.get(f"http://127.0.0.2:{port}/metrics", timeout=PATIENCE_SECONDS, trust_env=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -37,7 +37,6 @@ from cryptobot_assets.monitoring.watching import Open
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
-from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets.storage.store import (
     COVERAGE,
     GAPS,
@@ -48,12 +47,14 @@ from cryptobot_assets.storage.store import (
     Store,
 )
 from cryptobot_assets_tests.dashboard.registered import UNPROVEN, register
+from cryptobot_assets_tests.instances import opened_instance
 
 CURRENCIES = ("BTCUSDT", "ETHUSDT")
 HOURS = 200
 NOW = START + timedelta(hours=HOURS + 1)
 """An hour after the newest kline was known."""
 MONTH = "2024-01-01"
+CUTOFF = START + timedelta(days=4)
 EVALUATED = {
     "oos_rows": 480.0, "oos_mse": 0.9, "oos_mse_zero": 1.0, "oos_ic": 0.04, "oos_ic_low": -0.01, "oos_ic_high": 0.09,
     "oos_accuracy": 0.51, "oos_base_rate": 0.52, "oos_interval_coverage": 0.88, "oos_pool_value_gross": 1.2,
@@ -72,7 +73,6 @@ class World:
     settings: Settings
     store: Store
     registry: Registry
-    version: RegisteredVersion
     instance: dg.DagsterInstance
     graph: AssetGraph
 
@@ -91,21 +91,25 @@ def by_labels(figures: list[Figure], name: str) -> dict[tuple[str, ...], float]:
     return {tuple(one.labels.values()): one.value for one in figures if one.name == name}
 
 
+def make_world(folder: Path) -> None:
+    """Everything filled; the folder holds an MLflow database already."""
+    with opened_world(folder) as world:
+        fill_store(world.store)
+        fill_registry(world.registry)
+        record(world.instance)
+
+
 @contextmanager
-def made_world(folder: Path, database: str) -> Iterator[World]:
-    """Everything filled once."""
+def opened_world(folder: Path) -> Iterator[World]:
+    """The deployment in a folder."""
     settings = Settings.load(
         home=folder / "home", interval="1h", currencies=",".join(CURRENCIES), start_day=MONTH,
-        mlflow_tracking_uri=database,
+        mlflow_tracking_uri=f"sqlite:///{folder / 'mlflow.db'}",
     )  # fmt: skip
     registry = Registry(settings.mlflow_tracking_uri, folder / "artifacts")
-    (folder / "dagster").mkdir()
-    store = Lake(settings.lake_url)
-    fill_store(store)
     graph = build_definitions(settings).resolve_asset_graph()
-    with dg.DagsterInstance.local_temp(str(folder / "dagster")) as instance:
-        record(instance)
-        yield World(settings, store, registry, fill_registry(registry), instance, graph)
+    with opened_instance(folder / "dagster") as instance:
+        yield World(settings, Lake(settings.lake_url), registry, instance, graph)
 
 
 def fill_store(store: Store) -> None:
@@ -124,13 +128,12 @@ def fill_store(store: Store) -> None:
     store.replace(PAPER_BALANCES, balances, start=None, end=None)
 
 
-def fill_registry(registry: Registry) -> RegisteredVersion:
+def fill_registry(registry: Registry) -> None:
     """A champion that has not passed, evaluated out of sample."""
-    version = register(registry, cutoff=datetime.fromisoformat("2024-01-05T00:00:00+00:00"), currencies=CURRENCIES)
+    version = register(registry, cutoff=CUTOFF, currencies=CURRENCIES)
     registry.promote(version, alias="challenger", verdict=UNPROVEN)
     registry.promote(version, alias="champion", verdict=UNPROVEN)
     registry.log_evaluation(version, metrics=EVALUATED, plots={}, tables={})
-    return version
 
 
 def record(instance: dg.DagsterInstance) -> None:

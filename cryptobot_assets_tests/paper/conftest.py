@@ -22,6 +22,7 @@ from cryptobot_assets_tests.paper.live import (
     make_paper_market,
     train,
 )
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="session")
@@ -31,11 +32,11 @@ def begun(
     """A home at the cutoff. Copy it before you change it."""
     clock = HandClock(CUTOFF)
     app = make_app(make_paper_market(), clock=clock)
-    runner, url = asyncio.run_coroutine_threadsafe(start(app), _exchange_loop).result(10)
+    runner, url = asyncio.run_coroutine_threadsafe(start(app), _exchange_loop).result(PATIENCE_SECONDS)
     folder = tmp_path_factory.mktemp("begun") / "home"
     mlflow_database(folder / "mlflow.db")
     yield begin(folder, url, clock)
-    asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(10)
+    asyncio.run_coroutine_threadsafe(runner.cleanup(), _exchange_loop).result(PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cryptobot_assets.code_server import code_server
 from cryptobot_assets.dagster_home import open_instance
 from cryptobot_assets.exchange.market import Market, to_ms
 from cryptobot_assets.exchange.simulation import simulate
@@ -19,7 +20,7 @@ from cryptobot_assets.storage.metadata import release_metadata
 from cryptobot_assets.storage.store import INDICATORS, KLINES
 from cryptobot_assets_tests.alerts.servers import Received, running_webhook
 from cryptobot_assets_tests.platform.commands import left_behind
-from cryptobot_assets_tests.platform.unattended import PATIENCE_SECONDS, Daemon, Exchange, Time, environment
+from cryptobot_assets_tests.platform.unattended import RUNS_SECONDS, Daemon, Exchange, Time, environment
 
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(1800)]
 
@@ -74,10 +75,15 @@ def unattended(
         "START_DAY": FIRST.date(), "CATCH_UP_DAYS": 5, "AUTOMATION": "true", "SENSOR_SECONDS": 2, "RETRIES": 0,
         "INGESTION_CRON": "0 */6 * * *", "FRESHNESS_HOURS": 1e6,
     }  # fmt: skip
-    with running_webhook() as webhook, environment(given | {"ALERT_WEBHOOK": webhook.url}), Supervisor() as programs:
+    with (
+        running_webhook() as webhook,
+        environment(given | {"ALERT_WEBHOOK": webhook.url}),
+        code_server() as code,
+        Supervisor() as programs,
+    ):
         settings = Settings.load()
         with open_instance(settings) as instance:
-            daemon = Daemon.start(instance, programs, clock, folder / "daemon.log")
+            daemon = Daemon.start(instance, programs, code, clock, folder)
             yield Unattended(settings, daemon, clock, exchange, webhook, market)
             programs.stop()
         release_metadata(settings)
@@ -89,7 +95,7 @@ def test_an_outage_is_told_and_partitions_are_filled_without_a_hand(unattended: 
     webhook, exchange, daemon = unattended.webhook, unattended.exchange, unattended.daemon
     daemon.until_looked("alert_sensor", "indicators_sensor", "predictions_sensor")
     unattended.time.jump(SIX)
-    told = webhook.until(lambda body: body["state"] == "failed", "alert", seconds=PATIENCE_SECONDS)
+    told = webhook.until(lambda body: body["state"] == "failed", "alert", seconds=RUNS_SECONDS)
     assert told["title"] == "klines failed for 4 partitions"
     assert told["reason"] == f"exchange {exchange.url} gave no usable answer: nothing answers there"
     assert told["subjects"] == ["BTCUSDT|2025-01-01 to ETHUSDT|2025-01-02"]
@@ -98,7 +104,7 @@ def test_an_outage_is_told_and_partitions_are_filled_without_a_hand(unattended: 
     exchange.up()
     unattended.time.jump(NOON)
     daemon.until(unattended.is_filled, "indicators after the next tick")
-    webhook.until(lambda body: body["state"] == "recovered", "recovery", seconds=PATIENCE_SECONDS)
+    webhook.until(lambda body: body["state"] == "recovered", "recovery", seconds=RUNS_SECONDS)
     unattended.require_stored(NOON)
     assert [body["state"] for body in webhook.bodies] == ["failed", "recovered"]
     daemon.until_idle()

@@ -25,6 +25,7 @@ from cryptobot_assets.assets.decay import RETRAIN
 from cryptobot_assets.assets.training_record import REASON_TAG
 from cryptobot_assets.cli.ranges import missing_ranges, whole_ranges
 from cryptobot_assets.cli.service import start_service
+from cryptobot_assets.code_server import code_server
 from cryptobot_assets.dagster_home import PROCESS_TAG
 from cryptobot_assets.deployment import Deployment, open_deployment, open_instance
 from cryptobot_assets.domain.intervals import DAY, HOUR
@@ -39,6 +40,7 @@ from cryptobot_assets.storage.metadata import release_metadata
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.served_spool import FOLDER, find_served
 from cryptobot_assets.storage.store import open_store
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
 from cryptobot_assets_tests.platform.commands import left_behind, run
 from cryptobot_assets_tests.platform.unattended import Daemon, Exchange, Time, environment
 from cryptobot_assets_tests.serving.platform import Hammer, Service, wait_until
@@ -103,7 +105,8 @@ def loop(tmp_path_factory: pytest.TempPathFactory, _exchange_loop: asyncio.Abstr
     exchange = Exchange(market, market_time, _exchange_loop)
     given = {
         "HOME": folder / "home", "EXCHANGE_URL": exchange.url, "ALGORITHMS": "ridge", "TRIALS": 2, "FOLDS": 2,
-        "SECOND_LOOK_ROWS": 0, "CATCH_UP_DAYS": 40, "AUTOMATION": "true", "SENSOR_SECONDS": 2, "RETRIES": 0,
+        "SECOND_LOOK_ROWS": 0, "DRAWS": 200, "PICTURES": 0,
+        "CATCH_UP_DAYS": 40, "AUTOMATION": "true", "SENSOR_SECONDS": 2, "RETRIES": 0,
         "FRESHNESS_HOURS": 1e6, "INGESTION_CRON": "0 6,15 * * *", "EVALUATION_CRON": "0 10,20 * * *",
         **{f"{name}_CRON": NEVER for name in ("INDICATORS", "TRAINING", "SERVED", "PAPER", "BACKUP", "MAINTENANCE")},
     }  # fmt: skip
@@ -112,15 +115,15 @@ def loop(tmp_path_factory: pytest.TempPathFactory, _exchange_loop: asyncio.Abstr
     write_profile(folder / "home", HomeProfile("1h", "month", market.currencies, START.date(), "ALL", facts))
     market_time.jump(CHANGE)
     exchange.up()
-    with environment(given), Supervisor() as programs:
+    with environment(given), code_server() as code, Supervisor() as programs:
         settings = Settings.load()
         with open_deployment(settings) as deployment:
             bring_a_champion(deployment)
         with open_instance(settings) as instance:
             clock.jump(CLOCK)
-            daemon = Daemon.start(instance, programs, clock, folder / "daemon.log")
+            daemon = Daemon.start(instance, programs, code, clock, folder)
             url = start_service(settings, programs, port=None)
-            with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
+            with httpx.Client(base_url=url, timeout=PATIENCE_SECONDS, trust_env=False) as client:
                 service = Service(client, daemon.child, settings.home / "logs" / "service.log")
                 yield Loop(settings, daemon, open_registry(settings), service, market_time, clock)
             programs.stop()
@@ -148,13 +151,13 @@ def test_a_change_of_the_market_is_found_learned_judged_and_served_without_a_han
     loop.daemon.until_looked("drift_sensor", "indicators_sensor", "predictions_sensor")
     loop.next_day(FOUND, ingestion=CLOCK.replace(hour=6), evaluation=CLOCK.replace(hour=10))
     reason, training = require_training(loop)
-    wait_until(lambda: loop.aliases().get("2") == ["challenger"], seconds=60, what="the challenger in the service")
+    wait_until(lambda: loop.aliases().get("2") == ["challenger"], what="the challenger in the service")
     require_shadow(loop)
 
-    with Hammer(loop.service, threads=1) as hammer:
+    with Hammer(loop.service, threads=1, pause_seconds=0.5) as hammer:
         loop.next_day(JUDGED, ingestion=CLOCK.replace(hour=15), evaluation=CLOCK.replace(hour=20))
         loop.daemon.until(lambda: loop.registry.champion("ALL").source_version == "2", "new champion")
-        wait_until(lambda: hammer.newest_are("2", newest=5), seconds=60, what="the swap")
+        wait_until(lambda: hammer.newest_are("2", newest=5), what="the swap")
     assert hammer.failures == [], "no request fails while the version changes"
     assert {reply["model"]["version"] for reply in hammer.replies} == {"1", "2"}
     reply = loop.service.predict()
@@ -196,7 +199,7 @@ def require_shadow(loop: Loop) -> None:
         rows = find_served(store, spool, reply["prediction_id"])
         return dict(rows.select("role", "version").iter_rows()) == {"champion": "1", "shadow": "2"}
 
-    wait_until(both, seconds=30, what="the record of the champion's answer and of its shadow")
+    wait_until(both, what="the record of the champion's answer and of its shadow")
 
 
 def require_verdict(loop: Loop) -> None:

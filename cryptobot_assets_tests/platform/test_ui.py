@@ -13,24 +13,22 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from cryptobot_assets.cli.market import READY
 from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.processes import Child, Supervisor, free_port
 from cryptobot_assets.settings import Settings
-from cryptobot_assets_tests.conftest import CHROMIUM_FLAGS
+from cryptobot_assets_tests.browser import keep_picture, opened_page
 from cryptobot_assets_tests.monitoring.expositions import series
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
 
-pytestmark = [pytest.mark.browser, pytest.mark.platform, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.platform, pytest.mark.timeout(1800)]
 
 DAY = "2025-01-02"
 DAY_MS = 1_735_776_000_000
 HALF_DAY_MS = 12 * 60 * 60 * 1_000
-STEP_MS = 60_000
 TALL = {"width": 1600, "height": 2000}
-START_SECONDS = 200
-SETTLE_MS = 500  # of an animation, before a screenshot
 PORTS = (
     "CRYPTOBOT_WEBSERVER_PORT",
     "CRYPTOBOT_MLFLOW_PORT",
@@ -51,7 +49,7 @@ class Platform:
 
     def wait_until_everything_is_up(self) -> None:
         """Return when the last service has answered; the browser need not wait for it."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while "Everything is up" not in self.up.output():
             assert self.up.is_alive(), self.up.output()
             assert time.monotonic() < deadline, self.up.output()
@@ -76,7 +74,7 @@ def platform(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             env=environment(home, url),
             log_path=logs / "up.log",
             ready=re.compile(r"^Dagster daemon", re.MULTILINE),
-            timeout_seconds=START_SECONDS,
+            timeout_seconds=PATIENCE_SECONDS,
             grace_seconds=30,
         )
         dagster = re.search(r"^Dagster +(http://\S+)$", up.output(), re.MULTILINE)
@@ -114,32 +112,18 @@ def processes_of(home: Path) -> list[str]:
 @pytest.fixture
 def page(chromium: str, platform: Platform) -> Iterator[Page]:
     """A fresh page in headless Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
-        opened = browser.new_page(viewport={"width": 1600, "height": 1000}, base_url=platform.url)
-        opened.set_default_timeout(STEP_MS)
+    with opened_page(chromium, base_url=platform.url, viewport={"width": 1600, "height": 1000}) as opened:
         yield opened
-        browser.close()
 
 
-@pytest.fixture
-def screenshots(tmp_path: Path) -> Path:
-    """Where pictures of the pages go: CRYPTOBOT_SCREENSHOTS, or the test's own folder."""
-    folder = Path(os.environ.get("CRYPTOBOT_SCREENSHOTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def test_a_person_can_see_the_lineage_and_materialize_a_partition(
-    platform: Platform, page: Page, screenshots: Path
-) -> None:
+def test_a_person_can_see_the_lineage_and_materialize_a_partition(platform: Platform, page: Page) -> None:
     see_every_asset(page, platform.home)
-    page.screenshot(path=screenshots / "lineage.png")
+    keep_picture(page, "lineage")
     materialize(page, "klines", currency="BTCUSDT", day=DAY)
-    page.screenshot(path=screenshots / "launched.png")
+    keep_picture(page, "launched")
     wait_for_success(page)
-    page.screenshot(path=screenshots / "runs.png")
-    see_partition(page, rows=rows_recorded(platform.exchange, "BTCUSDT"), screenshots=screenshots)
+    keep_picture(page, "runs")
+    see_partition(page, rows=rows_recorded(platform.exchange, "BTCUSDT"))
     platform.wait_until_everything_is_up()
     see_the_dashboard(page, platform)
     see_the_metrics(platform)
@@ -154,9 +138,9 @@ def see_the_dashboard(page: Page, platform: Platform) -> None:
 def see_the_metrics(platform: Platform) -> None:
     """Read at the address that was printed that every source is read, and what of it is known here."""
     address = re.search(r"^Metrics +(http://\S+)$", platform.up.output(), re.MULTILINE).group(1)
-    deadline = time.monotonic() + STEP_MS / 1_000
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        told = series(requests.get(address, timeout=5).text)
+        told = series(requests.get(address, timeout=PATIENCE_SECONDS).text)
         down = [name for name, value in told.items() if name.startswith("cryptobot_source_up") and not value]
         if not down:
             break
@@ -179,12 +163,11 @@ def see_every_asset(page: Page, home: Path) -> None:
     page.set_viewport_size(TALL)  # nothing is drawn outside the window
     page.reload()
     wait_until_drawn(page, {key.to_user_string() for key in assets.get_all_asset_keys()})
-    page.wait_for_timeout(SETTLE_MS)
 
 
 def wait_until_drawn(page: Page, names: set[str]) -> None:
     """Return when the graph shows a box of each name."""
-    deadline = time.monotonic() + STEP_MS / 1_000
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         labels = page.locator("foreignObject").all_text_contents()
         missing = sorted(name for name in names if not any(reads(label, name) for label in labels))
@@ -217,23 +200,22 @@ def materialize(page: Page, asset: str, *, currency: str, day: str) -> None:
 def wait_for_success(page: Page) -> None:
     """Watch the runs until the one launched has ended well."""
     page.goto("/runs")
-    expect(page.get_by_text(re.compile("^(Success|Failure)$")).first).to_be_visible(timeout=2 * STEP_MS)
+    expect(page.get_by_text(re.compile("^(Success|Failure)$")).first).to_be_visible()
     expect(page.get_by_text("Failure", exact=True)).to_have_count(0)
 
 
-def see_partition(page: Page, *, rows: int, screenshots: Path) -> None:
+def see_partition(page: Page, *, rows: int) -> None:
     """Find the counts and the picture on the partition's page."""
     page.goto(f"/assets/klines?view=partitions&partition=BTCUSDT%7C{DAY}")
     row_count = page.locator("tr").filter(has_text="dagster/row_count")
     expect(row_count).to_contain_text(str(rows))
     expect(page.locator("tr").filter(has_text="missing_klines")).to_contain_text(str(24 * 60 - rows))
-    page.screenshot(path=screenshots / "partition.png")
+    keep_picture(page, "partition")
     page.locator("tr").filter(has_text="picture").get_by_text("[Show Markdown]").click()
     picture = page.locator('img[src^="data:image/png;base64,"]')
     expect(picture).to_be_visible()
     assert picture.evaluate("image => image.naturalWidth") > 500
-    page.wait_for_timeout(SETTLE_MS)
-    page.screenshot(path=screenshots / "picture.png")
+    keep_picture(page, "picture")
 
 
 def rows_recorded(exchange: str, currency: str) -> int:
@@ -242,7 +224,9 @@ def rows_recorded(exchange: str, currency: str) -> int:
     halves = [(DAY_MS, DAY_MS + HALF_DAY_MS - 1), (DAY_MS + HALF_DAY_MS, DAY_MS + 2 * HALF_DAY_MS - 1)]
     pages = [
         requests.get(
-            f"{exchange}/api/v3/klines", params=asked | {"startTime": first, "endTime": last}, timeout=10
+            f"{exchange}/api/v3/klines",
+            params=asked | {"startTime": first, "endTime": last},
+            timeout=PATIENCE_SECONDS,
         ).json()
         for first, last in halves
     ]

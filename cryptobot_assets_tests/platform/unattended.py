@@ -16,13 +16,17 @@ import dagster as dg
 import pytest
 from aiohttp import web
 
+from cryptobot_assets.code_server import CodeServer
 from cryptobot_assets.exchange.market import Market
 from cryptobot_assets.exchange.server import make_app, start
 from cryptobot_assets.processes import Child, Supervisor, free_port
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
 from cryptobot_assets_tests.platform.commands import SETTINGS
 
 DAEMON = Path(__file__).with_name("market_daemon.py")
-PATIENCE_SECONDS = 600
+RUNS_SECONDS = 3 * PATIENCE_SECONDS
+"""How long a few runs, one after the other, are waited for."""
+LOOK_SECONDS = 1.0
 
 
 class Time:
@@ -54,11 +58,12 @@ class Exchange:
 
     def up(self) -> None:
         app = make_app(self._market, clock=self._clock.now_ms)
-        self._runner, _ = asyncio.run_coroutine_threadsafe(start(app, port=self._port), self._loop).result(10)
+        starting = asyncio.run_coroutine_threadsafe(start(app, port=self._port), self._loop)
+        self._runner, _ = starting.result(PATIENCE_SECONDS)
 
     def down(self) -> None:
         if self._runner is not None:
-            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(PATIENCE_SECONDS)
             self._runner = None
 
 
@@ -84,17 +89,20 @@ class Daemon:
     child: Child
 
     @classmethod
-    def start(cls, instance: dg.DagsterInstance, programs: Supervisor, clock: Time, log: Path) -> Daemon:
-        argv = [sys.executable, DAEMON, clock.file, "run", "-m", "cryptobot_assets.definitions"]
-        return cls(instance, programs.start("daemon", argv, log_path=log))
+    def start(
+        cls, instance: dg.DagsterInstance, programs: Supervisor, code: CodeServer, clock: Time, logs: Path
+    ) -> Daemon:
+        code.start(programs, env=None, log_path=logs / "code.log")
+        argv = [sys.executable, DAEMON, clock.file, "run", "--workspace", code.workspace]
+        return cls(instance, programs.start("daemon", argv, log_path=logs / "daemon.log"))
 
     def until(self, true: Callable[[], bool], what: str) -> None:
         """Return when it is true; fails when the daemon ends before, or it takes too long."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + RUNS_SECONDS
         while not true():
             assert self.child.is_alive(), self.child.output()
             assert time.monotonic() < deadline, f"no {what}: {self.child.output()[-6000:]}"
-            time.sleep(0.2)
+            time.sleep(LOOK_SECONDS)
 
     def until_looked(self, *sensors: str) -> None:
         """Return when schedules are under way and each of these sensors has looked once."""

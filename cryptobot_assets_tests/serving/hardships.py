@@ -19,6 +19,7 @@ from cryptobot_assets.models.card import CARD_FILE
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion
 from cryptobot_assets_tests.monitoring.expositions import series
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
 from cryptobot_assets_tests.serving.platform import Hammer, Service, train, wait_until
 
 PASSED = {"promote": True, "reasons": ["better"]}
@@ -59,7 +60,7 @@ def refuse_broken_versions(registry: Registry, samples: Samples, service: Servic
         def told(name: str = name) -> bool:
             return name in str(service.client.get("/models").json()["registry"]["error"])
 
-        wait_until(told, seconds=60, what=f"refusal of {name}")
+        wait_until(told, what=f"refusal of {name}")
         log = service.log.read_text()
         assert f"refused {name}" in log and words in log, log[-2000:]
         assert series(service.client.get("/metrics").text)["cryptobot_registry_faulty"] == 1
@@ -72,7 +73,7 @@ def answer_while_the_registry_hangs(database: Path, service: Service) -> None:
     with closing(sqlite3.connect(database, isolation_level=None)) as held, Hammer(service) as hammer:
         held.execute("BEGIN EXCLUSIVE")
         time.sleep(HANG_SECONDS)
-        wait_until(lambda: len(hammer.replies) > 20, seconds=20, what="replies")
+        wait_until(lambda: len(hammer.replies) > 20, what="replies")
         held.execute("ROLLBACK")
     assert hammer.failures == []
 
@@ -81,11 +82,11 @@ def kill_a_worker(spool: Path, service: Service) -> None:
     """The others go on, another takes its place, and what it answered is on disk but for the last second."""
     with Hammer(service) as hammer:
         under_load(hammer)
-        wait_until(lambda: len(workers(spool)) == 2, seconds=30, what="answers of both workers")
+        wait_until(lambda: len(workers(spool)) == 2, what="answers of both workers")
         (killed, *others) = workers(spool)
         at = time.time()
         os.kill(killed, signal.SIGKILL)
-        wait_until(lambda: len(workers(spool) - {killed, *others}) == 1, seconds=90, what="another worker's answers")
+        wait_until(lambda: len(workers(spool) - {killed, *others}) == 1, what="another worker's answers")
     require_recorded(spool, hammer, until=at)
 
 
@@ -95,8 +96,8 @@ def kill_everything(spool: Path, service: Service) -> None:
         under_load(hammer)
         at = time.time()
         os.killpg(service.process.pid, signal.SIGKILL)
-        service.process.wait(20)
-    wait_until(lambda: not workers(spool), seconds=20, what="the end of every worker")
+        service.process.wait(PATIENCE_SECONDS)
+    wait_until(lambda: not workers(spool), what="the end of every worker")
     require_recorded(spool, hammer, until=at)
 
 
@@ -107,7 +108,7 @@ def under_load(hammer: Hammer) -> None:
         old = time.time() - LOST_SECONDS
         return sum(_served_at(reply["prediction_id"]) < old for reply in hammer.replies) > 20
 
-    wait_until(loaded, seconds=30, what="load")
+    wait_until(loaded, what="load")
 
 
 def workers(spool: Path) -> set[int]:
@@ -122,7 +123,7 @@ def require_recorded(spool: Path, hammer: Hammer, *, until: float) -> None:
     due = {one for one in ids if _served_at(one) < until - LOST_SECONDS}
     later = {one for one in ids if _served_at(one) > until}
     assert len(due) > 20
-    wait_until(lambda: (due | later) <= recorded(spool), seconds=30, what="the record of every reply")
+    wait_until(lambda: (due | later) <= recorded(spool), what="the record of every reply")
 
 
 def recorded(spool: Path) -> Collection[str]:

@@ -31,10 +31,12 @@ from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion, Training
 from cryptobot_assets.storage.store import INDICATORS
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 DAYS = 40
 CURRENCIES = ("BTCUSDT", "ETHUSDT", "LTCUSDT")
+NO_KEEPING = httpx.Limits(max_keepalive_connections=0)
 
 
 def make_indicators(currency: str, *, days: int = DAYS, seed: int = 0) -> pl.DataFrame:
@@ -106,8 +108,9 @@ class Service:
 class Hammer:
     """Threads that ask for a prediction over and over, each time on a connection of its own."""
 
-    def __init__(self, service: Service, *, threads: int = 3) -> None:
-        self._url = f"{service.client.base_url}/predict"
+    def __init__(self, service: Service, *, threads: int = 3, pause_seconds: float = 0.05) -> None:
+        self._url = service.client.base_url
+        self._pause_seconds = pause_seconds
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._ask_on) for _ in range(threads)]
         self.replies: list[dict[str, Any]] = []
@@ -129,16 +132,22 @@ class Hammer:
         return len(last) == newest and all(reply["model"]["version"] == version for reply in last)
 
     def _ask_on(self) -> None:
-        while not self._stopping.wait(0.02):
-            try:
-                reply = httpx.post(self._url, json={"currency": "ETHUSDT"}, timeout=20, trust_env=False)
-            except httpx.HTTPError as error:
-                self.failures.append(repr(error))
-                continue
-            if reply.status_code == 200:
-                self.replies.append(reply.json())
-            else:
-                self.failures.append(reply.text)
+        with httpx.Client(
+            base_url=self._url, limits=NO_KEEPING, timeout=PATIENCE_SECONDS, verify=False, trust_env=False
+        ) as client:
+            while not self._stopping.wait(self._pause_seconds):
+                self._ask(client)
+
+    def _ask(self, client: httpx.Client) -> None:
+        try:
+            reply = client.post("/predict", json={"currency": "ETHUSDT"})
+        except httpx.HTTPError as error:
+            self.failures.append(repr(error))
+            return
+        if reply.status_code == 200:
+            self.replies.append(reply.json())
+        else:
+            self.failures.append(reply.text)
 
 
 @contextmanager
@@ -152,12 +161,12 @@ def running_service(settings: Settings) -> Iterator[Service]:
             argv, env=os.environ | env, stdout=output, stderr=output, start_new_session=True, cwd=settings.home
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS, trust_env=False) as client:
             yield Service(client, process, log)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=PATIENCE_SECONDS)
         finally:
             kill_group(process.pid)
 
@@ -177,7 +186,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def wait_until(true: Callable[[], bool], *, seconds: float, what: str) -> float:
+def wait_until(true: Callable[[], bool], *, what: str, seconds: float = PATIENCE_SECONDS) -> float:
     """Seconds until `true()`; fails after `seconds`."""
     started = time.monotonic()
     while time.monotonic() - started < seconds:

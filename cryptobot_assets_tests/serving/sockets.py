@@ -11,6 +11,8 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
+from cryptobot_assets_tests.patience import PATIENCE_SECONDS
+
 
 @contextmanager
 def over_a_socket(app: ASGIApp) -> Iterator[httpx.Client]:
@@ -23,8 +25,8 @@ def over_a_socket(app: ASGIApp) -> Iterator[httpx.Client]:
             assert thread.is_alive(), "the app did not start"
             time.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_SECONDS, trust_env=False) as client:
             yield client
     finally:
         server.should_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=PATIENCE_SECONDS)

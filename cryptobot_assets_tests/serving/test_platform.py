@@ -74,9 +74,9 @@ def swap_under_load(home: Home, service: Service, version: RegisteredVersion) ->
     How soon is measured by `benchmarks/serving.py --swap`, on a machine that does nothing else.
     """
     with Hammer(service) as hammer:
-        wait_until(lambda: len(hammer.replies) > 20, seconds=20, what="load")
+        wait_until(lambda: len(hammer.replies) > 20, what="load")
         promoted = home.registry.promote(version, alias="champion", verdict=PASSED)
-        wait_until(lambda: hammer.newest_are(version.version), seconds=60, what="the new champion in every worker")
+        wait_until(lambda: hammer.newest_are(version.version), what="the new champion in every worker")
     told = series(service.client.get("/metrics").text)
     assert told['cryptobot_served_version_min{alias="champion",market="ALL"}'] == float(promoted.version)
     assert told['cryptobot_served_version_max{alias="champion",market="ALL"}'] == float(promoted.version)
@@ -86,18 +86,18 @@ def swap_under_load(home: Home, service: Service, version: RegisteredVersion) ->
     ids = {reply["prediction_id"] for reply in hammer.replies}
     assert len(ids) == len(hammer.replies)
     spool = home.settings.home / FOLDER
-    wait_until(lambda: ids <= recorded(spool), seconds=30, what="the record of every reply")
+    wait_until(lambda: ids <= recorded(spool), what="the record of every reply")
 
 
 def follow_and_outlive(home: Home, service: Service) -> None:
     samples = read_samples(fill_lake(home.settings.lake_url))
     ridge, version = train(home.registry, samples)
-    wait_until(lambda: service.client.get("/livez").status_code == 200, seconds=90, what="an answer")
+    wait_until(lambda: service.client.get("/livez").status_code == 200, what="an answer")
     assert service.client.get("/readyz").status_code == 503
     assert service.client.post("/predict", json={"currency": "BTCUSDT"}).status_code == 503
 
     first = home.registry.promote(version, alias="champion", verdict=UNPROVEN)
-    wait_until(lambda: service.client.get("/readyz").status_code == 200, seconds=60, what="readiness")
+    wait_until(lambda: service.client.get("/readyz").status_code == 200, what="readiness")
     newest = samples.take(samples.time == samples.time[-1])
     for currency, expected in zip(newest.currency, ridge.predict(newest.X), strict=True):
         reply = service.predict(currency)
@@ -126,7 +126,7 @@ def follow_and_outlive(home: Home, service: Service) -> None:
     assert service.predict()["model"]["verdict"] == "passed"
 
     home.registry.promote(version, alias="champion", verdict=PASSED)
-    wait_until(lambda: service.predict()["model"]["version"] == version.version, seconds=60, what="the swap back")
+    wait_until(lambda: service.predict()["model"]["version"] == version.version, what="the swap back")
     by_trees = service.client.post("/predict_xgboost", json={"rows": rows}).json()
     assert by_trees["predicted_return"] == pytest.approx(trees.predict(samples.X[:50]), rel=1e-5)
     assert by_trees["model"]["version"] == tree_version.version
@@ -141,7 +141,7 @@ def follow_and_outlive(home: Home, service: Service) -> None:
     home.database.write_bytes(b"no database any more" * 1_000)
     wait_until(
         lambda: "does not answer" in str(service.client.get("/models").json()["registry"]["error"]),
-        seconds=30, what="notice of the dead registry",
+        what="notice of the dead registry",
     )  # fmt: skip
     assert service.predict()["model"]["version"] == version.version
     assert str(home.settings.home) not in service.client.get("/models").text
