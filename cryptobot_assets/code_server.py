@@ -5,6 +5,7 @@ Left to themselves each of the two starts one of its own, and the daemon a new o
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._grpc.client import DagsterGrpcClient
 
@@ -44,7 +44,7 @@ class CodeServer:
             ProcessError: it ended, or was not ready in time.
         """
         place = {"socket": str(self.socket), "location_name": MODULE}
-        self.workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": place}]}))
+        self.workspace.write_text(json.dumps({"load_from": [{"grpc_server": place}]}))  # JSON is YAML
         argv = [sys.executable, "-m", "dagster", "code-server", "start", "-m", MODULE, "--socket", self.socket]
         supervisor.start(
             "code server", argv, env=env, log_path=log_path, ready=self.answers, timeout_seconds=START_SECONDS

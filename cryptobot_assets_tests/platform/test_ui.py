@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.platform, pytest.mark.timeout(180
 DAY = "2025-01-02"
 DAY_MS = 1_735_776_000_000
 HALF_DAY_MS = 12 * 60 * 60 * 1_000
-TALL = {"width": 1600, "height": 2000}
+WIDE, TALL = {"width": 1600, "height": 1000}, {"width": 1600, "height": 2000}
 PORTS = (
     "CRYPTOBOT_WEBSERVER_PORT",
     "CRYPTOBOT_MLFLOW_PORT",
@@ -112,13 +112,12 @@ def processes_of(home: Path) -> list[str]:
 @pytest.fixture
 def page(chromium: str, platform: Platform) -> Iterator[Page]:
     """A fresh page in headless Chromium."""
-    with opened_page(chromium, base_url=platform.url, viewport={"width": 1600, "height": 1000}) as opened:
+    with opened_page(chromium, base_url=platform.url, viewport=WIDE) as opened:
         yield opened
 
 
 def test_a_person_can_see_the_lineage_and_materialize_a_partition(platform: Platform, page: Page) -> None:
     see_every_asset(page, platform.home)
-    keep_picture(page, "lineage")
     materialize(page, "klines", currency="BTCUSDT", day=DAY)
     keep_picture(page, "launched")
     wait_for_success(page)
@@ -163,6 +162,8 @@ def see_every_asset(page: Page, home: Path) -> None:
     page.set_viewport_size(TALL)  # nothing is drawn outside the window
     page.reload()
     wait_until_drawn(page, {key.to_user_string() for key in assets.get_all_asset_keys()})
+    keep_picture(page, "lineage")
+    page.set_viewport_size(WIDE)
 
 
 def wait_until_drawn(page: Page, names: set[str]) -> None:
@@ -190,10 +191,15 @@ def materialize(page: Page, asset: str, *, currency: str, day: str) -> None:
     page.locator("text=Select a partition >> visible=true").first.click()
     page.locator(f"text=/^{currency}$/ >> visible=true").last.click()
     page.keyboard.press("Escape")
+    launch = page.get_by_role("button", name="Launch 1 run")
     days = page.get_by_placeholder("ex: ").last
-    days.fill(day)
-    days.press("Enter")
-    page.get_by_role("button", name="Launch 1 run").click()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not launch.is_visible():  # what is typed before the page knows its partitions is forgotten
+        assert time.monotonic() < deadline, page.get_by_role("dialog").all_inner_texts()
+        days.fill(day)
+        days.press("Enter")
+        page.wait_for_timeout(1_000)
+    launch.click()
     expect(page.get_by_text("Launch runs to materialize")).to_have_count(0)
 
 
