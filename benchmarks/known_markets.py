@@ -6,12 +6,12 @@ Simulated hourly markets go the platform's way: indicators, tuning on purged fol
 predictions, evaluation, the test of all algorithms together, the verdict (`audit/known_market.py`).
 
 - null: nothing can be predicted. What the gate passes there is an error; at most 5 of 100 may.
-- planted: what rose over 25 hours tends to fall back. What the gate passes there is what it finds. The
-  true IC and the true net growth of each fitted model are read from a long span after the evaluated one;
-  a 90 % interval should hold them 90 times in 100.
+- planted: what rose over 25 hours tends to fall back. What the gate passes there is what it finds. Each fitted
+  model is scored on several spans one after the other; their mean is the truth, and a 90 % interval of one span
+  should hold it 90 times in 100.
 
-Exit code 1 when more than 5 % of the null markets pass, or an interval's coverage is too far from 90 %
-for chance: more than three deviations of so many markets.
+Exit code 1 when more than 5 % of the null markets pass, or an interval's coverage is below 90 % by more than
+chance explains (three deviations of so many spans), or above 95 %.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from cryptobot_assets_tests.audit.simulated import judge_simulated
 
 MOST_PASSED = 0.05
 DEVIATIONS = 3.0
+MOST_COVERED = 0.95
 
 
 def main() -> None:
@@ -42,9 +43,7 @@ def main() -> None:
     chosen = arguments()
     algorithms = require_algorithms(chosen.algorithms.split(",") if chosen.algorithms else ALGORITHMS)
     null = Plan(algorithms=algorithms, evaluated_days=chosen.days, trials=chosen.trials, draws=0)
-    planted = Plan(
-        algorithms=algorithms, evaluated_days=chosen.days, trials=chosen.trials, truth_days=chosen.truth_days
-    )
+    planted = Plan(algorithms=algorithms, evaluated_days=chosen.days, trials=chosen.trials, spans=chosen.spans)
     result = {
         "algorithms": algorithms,
         "evaluated_days": chosen.days,
@@ -66,7 +65,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--planted", type=int, default=100, help="markets with a planted effect (default 100)")
     parser.add_argument("--predictability", type=float, default=1.0, help="strength of the effect (default 1)")
     parser.add_argument("--days", type=int, default=90, help="days evaluated (default 90)")
-    parser.add_argument("--truth-days", type=int, default=900, help="days the truth is read from (default 900)")
+    parser.add_argument("--spans", type=int, default=12, help="that a planted model is scored on (default 12)")
     parser.add_argument("--trials", type=int, default=2, help="tuning trials a model (default 2)")
     parser.add_argument("--algorithms", help="comma list (default all)")
     parser.add_argument("--seed", type=int, default=1, help="of the first market (default 1)")
@@ -100,19 +99,22 @@ def null_figures(verdicts: Sequence[Judged]) -> dict[str, Any]:
 def planted_figures(verdicts: Sequence[Judged]) -> dict[str, Any]:
     """How many planted effects were found, and by algorithm how often the truth lay in the intervals."""
     names = sorted({name for one in verdicts for name in one.ic})
-    held = {name: [(one.ic[name], one.net[name]) for one in verdicts if name in one.ic] for name in names}
     return {
         "markets": len(verdicts),
         "passed": sum(one.verdict.promote for one in verdicts),
-        "coverage": {
-            name: {
-                "ic": share([ic.holds for ic, _ in pairs]),
-                "net": share([net.holds for _, net in pairs]),
-                "mean_ic": mean([ic.value for ic, _ in pairs]),
-                "mean_true_ic": mean([ic.truth for ic, _ in pairs]),
-            }
-            for name, pairs in held.items()
-        },
+        "coverage": {name: coverage([one for one in verdicts if name in one.ic], name) for name in names},
+    }
+
+
+def coverage(verdicts: Sequence[Judged], name: str) -> dict[str, float]:
+    """How often the truth lay in the intervals of an algorithm's spans, and its IC as judged and as it is."""
+    ics = [span for one in verdicts for span in one.ic[name]]
+    return {
+        "spans": len(ics),
+        "ic": share([span.holds for span in ics]),
+        "net": share([span.holds for one in verdicts for span in one.net[name]]),
+        "mean_ic": mean([one.ic[name][0].value for one in verdicts]),
+        "mean_true_ic": mean([span.value for span in ics]),
     }
 
 
@@ -133,9 +135,11 @@ def kept(result: dict[str, Any]) -> bool:
         return False
     if not planted["markets"]:
         return True
-    reach = DEVIATIONS * math.sqrt(LEVEL * (1 - LEVEL) / planted["markets"])
-    figures = [one[name] for one in planted["coverage"].values() for name in ("ic", "net")]
-    return all(abs(figure - LEVEL) <= reach for figure in figures)
+    return all(
+        LEVEL - DEVIATIONS * math.sqrt(LEVEL * (1 - LEVEL) / one["spans"]) <= one[figure] <= MOST_COVERED
+        for one in planted["coverage"].values()
+        for figure in ("ic", "net")
+    )
 
 
 if __name__ == "__main__":

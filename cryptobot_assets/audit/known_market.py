@@ -4,18 +4,19 @@ The way is that of the assets: indicators, samples known at the cutoff, tuning o
 fit, out-of-sample predictions, the evaluation, the test of all algorithms together, the verdict. Only the
 store and the registry are left out.
 
-    klines   |----- training -----|-- out of sample --|--------- truth ---------|
-                                cutoff               end
+    klines   |----- training -----|-- out of sample --|-- again --|-- again --| ...
+                                cutoff      judged
 
-What a fitted model is truly worth is read from a long span after the evaluated one, which the evaluation
-never sees: its mean IC and its mean daily growth there, under the same law of the market.
+What a fitted model is truly worth is read from all its spans together, of which the verdict sees the first
+alone: its mean IC and its mean growth under the same law of the market.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -42,12 +43,17 @@ COSTS = Costs(fee_bps=10.0, slippage_bps=2.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a market is split and what is trained on it."""
+    """How a market is split and what is trained on it.
+
+    Attributes:
+        evaluated_days: of each span after the cutoff.
+        spans: that each fitted model is scored on, one after the other; with one, nothing is said of the truth.
+    """
 
     algorithms: tuple[str, ...]
     training_days: int = 120
     evaluated_days: int = 90
-    truth_days: int = 0
+    spans: int = 1
     trials: int = 2
     folds: int = 2
     draws: int = DRAWS
@@ -56,7 +62,7 @@ class Plan:
     @property
     def days(self) -> int:
         """Days of klines that are needed."""
-        return self.training_days + self.evaluated_days + self.truth_days + 2
+        return self.training_days + self.spans * self.evaluated_days + 2
 
 
 @dataclass(frozen=True)
@@ -79,13 +85,13 @@ class Judged:
 
     Attributes:
         verdict: on the best candidate, no champion reigning.
-        ic, net: by algorithm; empty without a truth span. A constant model has no IC.
+        ic, net: by algorithm, of each span; empty with one span. A constant model has no IC.
     """
 
     candidate: str
     verdict: Verdict
-    ic: Mapping[str, Covered]
-    net: Mapping[str, Covered]
+    ic: Mapping[str, tuple[Covered, ...]]
+    net: Mapping[str, tuple[Covered, ...]]
 
 
 def judge_market(klines: pl.DataFrame, plan: Plan, *, seed: int) -> Judged:
@@ -99,26 +105,45 @@ def judge_market(klines: pl.DataFrame, plan: Plan, *, seed: int) -> Judged:
     rows = _rows_by_features(klines, plan, spans)
     closes = klines.select("currency", "time", "close")
     evaluations: list[Evaluation] = []
-    truths: dict[str, Evaluation | None] = {}
+    records: dict[str, list[Evaluation]] = {}
     for name in plan.algorithms:
         samples = rows[features_of(name)]
         model = _fit(name, samples, plan, spans.cutoff, seed)
-        made = _evaluated(name, model, samples, closes, spans.cutoff, spans.end, plan, seed, plan.draws)
-        if made:
-            evaluations.append(made)
-        if plan.truth_days:
-            later = spans.end + 2 * DAY
-            truths[name] = _evaluated(name, model, samples, closes, later, spans.last, plan, seed, 0)
+        made = [_evaluated(name, model, samples, closes, *span, plan, seed) for span in spans.evaluated]
+        if made[0]:
+            evaluations.append(made[0])
+        if plan.spans > 1:
+            records[name] = [one for one in made if one]
     skill = skill_of(evaluations, seed=seed)
     best = best_candidate([one.candidate for one in evaluations], skill.superior)
     control = next((one.control.net for one in evaluations if one.control), None)
     verdict = judge(best, None, skill=skill, control_net=control)
-    pairs = [(one, truths[one.algorithm]) for one in evaluations if truths.get(one.algorithm)]
+    ics = {name: [(one.score.ic, one.score.ic_ci) for one in made] for name, made in records.items()}
+    nets = {name: [(one.pool.net, one.pool.net_ci) for one in made if one.pool] for name, made in records.items()}
     return Judged(
         best.algorithm,
         verdict,
-        ic={one.algorithm: _ic(one, truth) for one, truth in pairs if None not in (one.score.ic, truth.score.ic)},
-        net={one.algorithm: _net(one, truth) for one, truth in pairs},
+        ic={name: covered(found) for name, found in ics.items() if all(value is not None for value, _ in found)},
+        net={name: covered(found, multiple=True) for name, found in nets.items()},
+    )
+
+
+def covered(figures: Sequence[tuple[float, Interval]], *, multiple: bool = False) -> tuple[Covered, ...]:
+    """A figure of each of n spans with its interval, beside the truth that all of them tell.
+
+    A figure lies nearer to a mean that it is part of than to the truth, by sqrt(1 - 1 / n) in deviations of
+    independent spans; so the truth beside each is put as much farther from it.
+
+    Args:
+        figures: of at least two spans.
+        multiple: they are multiples of what was put in: their logarithms have the mean.
+    """
+    values = np.array([value for value, _ in figures])
+    there, back = (np.log, np.exp) if multiple else (np.asarray, np.asarray)
+    off = there(values) - there(values).mean()
+    truths = back(there(values) - off / np.sqrt(1 - 1 / len(values)))
+    return tuple(
+        Covered(value, interval, float(truth)) for (value, interval), truth in zip(figures, truths, strict=True)
     )
 
 
@@ -128,15 +153,19 @@ class Spans:
 
     start: datetime
     cutoff: datetime
-    end: datetime
-    last: datetime
+    evaluated: tuple[tuple[datetime, datetime], ...]
 
     @classmethod
     def of(cls, start: datetime, plan: Plan) -> Spans:
         """The instants of a plan on klines from `start` on."""
         cutoff = start + plan.training_days * DAY
-        end = cutoff + plan.evaluated_days * DAY
-        return cls(start, cutoff, end, end + plan.truth_days * DAY)
+        begins = [cutoff + number * plan.evaluated_days * DAY for number in range(plan.spans + 1)]
+        return cls(start, cutoff, tuple(pairwise(begins)))
+
+    @property
+    def last(self) -> datetime:
+        """The end of the last span."""
+        return self.evaluated[-1][1]
 
 
 def _rows_by_features(klines: pl.DataFrame, plan: Plan, spans: Spans) -> dict[tuple[str, ...], Samples]:
@@ -177,7 +206,6 @@ def _evaluated(
     end: datetime,
     plan: Plan,
     seed: int,
-    draws: int,
 ) -> Evaluation | None:
     rows = samples.take((samples.time >= naive(start)) & (samples.time < naive(end)))
     predictions = pl.DataFrame(
@@ -189,14 +217,4 @@ def _evaluated(
         }
     ).with_columns(market=pl.lit("ALL"), algorithm=pl.lit(name), version=pl.lit("1"), cutoff=pl.lit(start))
     held = closes.filter(pl.col("time").is_between(start, end + HORIZON + HOUR, closed="left"))
-    return evaluate(predictions, held, interval=INTERVAL, costs=plan.costs, seed=seed, draws=draws)
-
-
-def _ic(seen: Evaluation, truth: Evaluation) -> Covered:
-    return Covered(seen.score.ic, seen.score.ic_ci, truth.score.ic)
-
-
-def _net(seen: Evaluation, truth: Evaluation) -> Covered:
-    """The net value, beside what the true mean daily growth makes of as many days."""
-    growth = float(np.log(truth.pool.daily_net).mean())
-    return Covered(seen.pool.net, seen.pool.net_ci, float(np.exp(growth * len(seen.pool.daily_net))))
+    return evaluate(predictions, held, interval=INTERVAL, costs=plan.costs, seed=seed, draws=plan.draws)

@@ -6,12 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cryptobot_assets.audit.known_market import Covered, Plan, whole_market
+from cryptobot_assets.audit.known_market import Covered, Plan, covered, whole_market
 from cryptobot_assets_tests.audit.simulated import judge_simulated, simulated_klines
 
 ALGORITHMS = ("ridge", "relativeridge")
+REACH = np.array([-1.645, 1.645])
+"""Of a 90 % interval, in deviations."""
 NULL = Plan(algorithms=ALGORITHMS, training_days=60, evaluated_days=40, draws=0)
-PLANTED = Plan(algorithms=ALGORITHMS, training_days=90, evaluated_days=40, truth_days=150, draws=100)
+PLANTED = Plan(algorithms=ALGORITHMS, training_days=90, evaluated_days=40, spans=5, draws=100)
 
 
 def test_the_gate_passes_hardly_any_market_without_truth() -> None:
@@ -26,13 +28,24 @@ def planted() -> list:
 
 def test_a_planted_effect_is_found(planted: list) -> None:
     assert all(one.verdict.promote for one in planted)
-    assert all(one.ic["ridge"].truth > 0.1 for one in planted)
+    assert all(span.truth > 0.1 for one in planted for span in one.ic["ridge"])
 
 
 def test_the_truth_lies_in_most_intervals(planted: list) -> None:
-    held = [covered.holds for one in planted for figures in (one.ic, one.net) for covered in figures.values()]
-    assert len(held) == 12
-    assert sum(held) >= 9
+    spans = [span for one in planted for found in (one.ic, one.net) for one_each in found.values() for span in one_each]
+    assert len(spans) == 60
+    assert sum(span.holds for span in spans) / len(spans) > 0.75
+
+
+def test_the_truth_of_independent_spans_is_held_as_often_as_an_interval_says() -> None:
+    values = np.random.default_rng(5).normal(0.0, 1.0, (2_000, 4))
+    for multiple, there in ((False, np.asarray), (True, np.exp)):
+        spans = [
+            span
+            for market in values
+            for span in covered([(float(there(v)), tuple(there(v + REACH))) for v in market], multiple=multiple)
+        ]
+        assert abs(np.mean([span.holds for span in spans]) - 0.9) < 0.01
 
 
 def test_without_a_truth_span_nothing_is_said_of_it() -> None:
