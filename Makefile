@@ -8,13 +8,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 CHECKS := .venv-checks
+PEERS := $(VENV)-qlib/.installed $(VENV)-freqtrade/.installed
 WORKERS ?= 3
 TESTS ?= cryptobot_assets_tests
 
 # step NAME, COMMAND: run it and say how long it took.
 step = @echo "==> $(1)"; started=$$SECONDS; $(2); echo "    $(1): $$((SECONDS - started)) s"
 
-.PHONY: help demo up dev test lint checks lock clean
+.PHONY: help demo up dev test lint checks bench lock clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -26,20 +27,24 @@ demo: $(INSTALLED) ## Klines to a served prediction, end to end, on embedded def
 up: $(INSTALLED) ## Dagster, MLflow, the prediction service and the dashboard on this machine.
 	@$(BIN)/cryptobot up
 
-test: $(INSTALLED) ## Install what the tests need, then lint and run the whole suite.
+test: $(INSTALLED) ## Install what the tests need, then check style and types and run the whole suite.
 	$(call step,system packages,deploy/install-test-packages)
 	$(call step,lint,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
+	$(call step,types,$(BIN)/mypy)
 	$(call step,tests,CRYPTOBOT_REQUIRE_ALL=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25)
 
 dev: $(INSTALLED) ## Mend style, then run the fast tests, those that failed last first; TESTS=folder or file for some.
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not platform and not browser" -x --failed-first $(TESTS)
 
-lint: $(INSTALLED) ## Check style.
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(INSTALLED) ## Check style and types.
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 checks: $(INSTALLED) $(CHECKS)/.installed ## Image, workflows, Terraform, secrets, licences, vulnerabilities; no tests.
 	$(call step,checks,deploy/check $(VENV) $(CHECKS))
+
+bench: $(INSTALLED) $(PEERS) ## Side by side with Qlib, freqtrade and others, about 45 minutes; BENCH="--size small" in a few.
+	@$(BIN)/python benchmarks/bench.py $(BENCH)
 
 lock: $(INSTALLED) ## Resolve the dependencies anew, with hashes and without addresses.
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
@@ -49,9 +54,13 @@ lock: $(INSTALLED) ## Resolve the dependencies anew, with hashes and without add
 		pyproject.toml -o deploy/runtime.lock
 	$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 --upgrade deploy/checks.in -o deploy/checks.lock
+	for peer in qlib freqtrade; do \
+		$(BIN)/uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+			--python-version 3.11 --upgrade benchmarks/peers/$$peer.in -o benchmarks/peers/$$peer.lock; \
+	done
 
-clean: ## Remove the environment; homes are left alone.
-	rm -rf $(VENV) $(CHECKS)
+clean: ## Remove the environments; homes are left alone.
+	rm -rf $(VENV) $(VENV)-qlib $(VENV)-freqtrade $(CHECKS)
 
 $(VENV)/.made:
 	$(call step,virtual environment,deploy/make-environment "$(PYTHON)" "$(VENV)")
@@ -63,4 +72,8 @@ $(INSTALLED): $(VENV)/.made requirements.lock deploy/bootstrap.lock pyproject.to
 
 $(CHECKS)/.installed: $(VENV)/.made deploy/checks.lock deploy/bootstrap.lock
 	$(call step,checkers,deploy/make-environment "$(PYTHON)" "$(CHECKS)" && deploy/install-checkers "$(CHECKS)")
+	@touch $@
+
+$(PEERS): $(VENV)-%/.installed: $(VENV)/.made benchmarks/peers/%.lock deploy/bootstrap.lock
+	$(call step,$* in an environment of its own,deploy/install-peer "$(PYTHON)" "$(VENV)-$*" benchmarks/peers/$*.lock)
 	@touch $@

@@ -130,7 +130,7 @@ def ask_pages(bench: Bench, when: str, *, page: str, partition: str) -> None:
         ("asset graph: stale or not", [("AssetStaleStatusQuery", {"assetKeys": every})]),
     ]
     for what, queries in asked:
-        bench.measure(what, when, "webserver", lambda: [bench.ask(*query) for query in queries])  # noqa: B023
+        bench.measure(what, when, "webserver", lambda: [bench.ask(*query) for query in queries])  # noqa: B023 called before the next turn
 
 
 def all_assets(deployment: Deployment) -> list[Any]:

@@ -2,9 +2,9 @@
 
     python benchmarks/scale_out.py [--currencies 60] [--days 60] [--workers 2] [--turns 2]
 
-The same klines (1m) in every store. Prints seconds and rows a second of each way, their ratio to one process, and
-fails when a table is not that of one process row for row. One process already computes on all cores, so on one
-machine workers gain what it leaves idle between reading, computing and writing; more machines bring their own cores.
+The same klines (1m) in every store. Prints seconds and rows a second of each way, their ratio to one process on one
+core, and fails when a table is not that of one process row for row. One process computes on all cores it has, so on one
+machine the workers, a core each, can gain little on it; what a further worker brings is their ratio to one core.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from cryptobot_assets.storage.store import INDICATORS, KLINES
 from cryptobot_assets_tests.cluster_processes import running_cluster
 
 INTERVAL = "1m"
-ONE, SPREAD, KILLED = "one process", "workers", "workers, one killed"
+ONE_CORE, ONE, SPREAD, KILLED = "one process, one core", "one process", "workers", "workers, one killed"
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def main() -> None:
     options.add_argument("--turns", type=int, default=2, help="times each way is run")
     asked = options.parse_args()
     names = [f"C{number:03}USDT" for number in range(asked.currencies)]
-    seconds: dict[str, list[float]] = {ONE: [], SPREAD: [], KILLED: []}
+    seconds: dict[str, list[float]] = {ONE_CORE: [], ONE: [], SPREAD: [], KILLED: []}
     with tempfile.TemporaryDirectory() as folder:
         klines = Path(folder) / "klines"
         fill(Lake(str(klines / "lake")), names, asked.days)
@@ -68,8 +69,8 @@ def main() -> None:
                 told = f"{way:<22}{spent[-1]:8.1f} s {rows / spent[-1]:12,.0f} rows/s   the table of one process"
                 print(told, flush=True)
     for way, spent in seconds.items():
-        ratio = statistics.median(seconds[ONE]) / statistics.median(spent)
-        print(f"{way:<22}median {statistics.median(spent):8.1f} s, {ratio:.2f} x one process")
+        ratio = statistics.median(seconds[ONE_CORE]) / statistics.median(spent)
+        print(f"{way:<22}median {statistics.median(spent):8.1f} s, {ratio:.2f} x one process on one core")
 
 
 def fill(lake: Lake, names: Sequence[str], days: int) -> None:
@@ -102,12 +103,30 @@ def writes_of(names: Sequence[str], days: int) -> Iterator[list[Span]]:
 def run(way: str, home: Path, writes: Sequence[Sequence[Span]], workers: int) -> float:
     """Seconds of making and storing the indicators one way."""
     lake = Lake(str(home / "lake"))
-    if way == ONE:
-        return seconds_of(Settings.load(home=home, interval=INTERVAL), lake, writes)
+    if way in (ONE_CORE, ONE):
+        with cores(1 if way == ONE_CORE else None):
+            return seconds_of(Settings.load(home=home, interval=INTERVAL), lake, writes)
     with running_cluster(workers, {"CRYPTOBOT_HOME": str(home), "CRYPTOBOT_INTERVAL": INTERVAL}) as (url, processes):
         settings = Settings.load(home=home, interval=INTERVAL, cluster_url=url)
         warm(settings, lake, writes[0][:1])
         return seconds_of(settings, lake, writes, killed=processes[0].pid if way == KILLED else None)
+
+
+@contextmanager
+def cores(number: int | None) -> Iterator[None]:
+    """Keep every thread of this process, those of libraries too, on so many cores; None leaves them where they are."""
+    whole = os.sched_getaffinity(0)
+    kept = whole if number is None else set(sorted(whole)[:number])
+    _keep_threads(kept)
+    try:
+        yield
+    finally:
+        _keep_threads(whole)
+
+
+def _keep_threads(cores: set[int]) -> None:
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
 
 
 def warm(settings: Settings, lake: Lake, write: Sequence[Span]) -> None:

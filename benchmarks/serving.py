@@ -1,4 +1,4 @@
-"""The prediction service under load, beside `mlflow models serve` and a bare app with the same model in process.
+"""The prediction service under load, beside `mlflow models serve`, BentoML's own way, FastAPI and a bare app.
 
     python benchmarks/serving.py                  one row a request, at 1, 16 and 64 connections, each server in turn
     python benchmarks/serving.py --swap           ours alone, the champion alias moving every 5 s
@@ -13,157 +13,40 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import msgspec
 import numpy as np
-import psutil
 
 from benchmarks.bare_app import Rows
 from benchmarks.load import Load, Plan, send, sender
+from benchmarks.servers import SERVERS, World, all_alive, make_world, memory_mb, ours
 from cryptobot_assets.models.loading import load_scorer
-from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage.registry import Registry
-from cryptobot_assets.storage.registry_records import RegisteredVersion
-from cryptobot_assets_tests.serving.platform import (
-    fill_lake,
-    free_port,
-    kill_group,
-    read_samples,
-    running_service,
-    train,
-    wait_until,
-)
 
-VERDICT = {"promote": False, "reasons": ["a benchmark"]}
 SWAP_SECONDS = 5.0
 CONNECTIONS = (1, 16, 64)
-
-
-@dataclass(frozen=True)
-class World:
-    """A store, a registry and versions of one model."""
-
-    folder: Path
-    settings: Settings
-    registry: Registry
-    versions: tuple[RegisteredVersion, ...]
-    row: dict[str, float]
-
-    def appoint(self, number: int) -> None:
-        """Make one of the versions the champion."""
-        self.registry.promote(self.versions[number % len(self.versions)], alias="champion", verdict=VERDICT)
-
-
-def make_world(folder: Path, workers: int, versions: int) -> World:
-    """Everything the servers serve from."""
-    settings = Settings.load(
-        home=folder / "home", interval="1h", mlflow_tracking_uri=f"sqlite:///{folder}/mlflow.db",
-        service_workers=workers,
-    )  # fmt: skip
-    settings.home.mkdir()
-    registry = Registry(settings.mlflow_tracking_uri, folder / "artifacts")
-    samples = read_samples(fill_lake(settings.lake_url))
-    trained = tuple(train(registry, samples, seed=seed)[1] for seed in range(versions))
-    row = dict(zip(samples.features, samples.X[0].tolist(), strict=True))
-    world = World(folder, settings, registry, trained, row)
-    world.appoint(0)
-    return world
-
-
-@contextmanager
-def ours(world: World) -> Iterator[tuple[str, int]]:
-    """The service: its URL and its process."""
-    with running_service(world.settings) as service:
-        wait_until(lambda: service.client.get("/readyz").status_code == 200, seconds=180, what="readiness")
-        url = f"{service.client.base_url}/predict_features"
-        yield url, service.process.pid
-
-
-@contextmanager
-def bare(world: World) -> Iterator[tuple[str, int]]:
-    """The bare app under uvicorn."""
-    folder = world.registry.download(world.versions[0], world.folder / "bare")
-    argv = [sys.executable, "-m", "uvicorn", "--factory", "--no-access-log", "benchmarks.bare_app:make_app"]
-    with _process(argv, world.folder / "bare.log", {"BARE_MODEL": str(folder)}, "--port") as (port, pid):
-        url = f"http://127.0.0.1:{port}/predict_features"
-        _wait(url)
-        yield url, pid
-
-
-@contextmanager
-def mlflow_serve(world: World) -> Iterator[tuple[str, int]]:
-    """`mlflow models serve` of the same version."""
-    version = world.versions[0]
-    argv = [
-        sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local",
-        "-m", f"models:/{version.name}/{version.version}",
-    ]  # fmt: skip
-    environment = {"MLFLOW_TRACKING_URI": str(world.settings.mlflow_tracking_uri)}
-    with _process(argv, world.folder / "mlflow.log", environment, "--port") as (port, pid):
-        _wait(f"http://127.0.0.1:{port}/ping")
-        yield f"http://127.0.0.1:{port}/invocations", pid
-
-
-@contextmanager
-def _process(argv: Sequence[str], log: Path, environment: dict[str, str], port_flag: str) -> Iterator[tuple[int, int]]:
-    port = free_port()
-    path = os.pathsep.join([str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
-    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*argv, port_flag, str(port)], stdout=output, stderr=output, start_new_session=True,
-            env=os.environ | {"PYTHONPATH": path, "PATH": programs} | environment,
-        )  # fmt: skip
-    try:
-        yield port, process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        kill_group(process.pid)
-
-
-def _wait(url: str) -> None:
-    wait_until(lambda: httpx.get(url, trust_env=False).status_code < 500, seconds=180, what=f"an answer of {url}")
-
-
-def memory_mb(pid: int) -> float:
-    """Memory of a process and all below it; what several share is counted once."""
-    parent = psutil.Process(pid)
-    return sum(one.memory_full_info().pss for one in (parent, *parent.children(recursive=True))) / 1e6
 
 
 def compare(world: World, seconds: float, connections: Sequence[int]) -> None:
     """All servers alive at once and loaded in turn, at each number of connections, and the ratios to ours."""
     figures: dict[tuple[str, int], dict[str, float]] = {}
-    with ours(world) as (mine, _), mlflow_serve(world) as (theirs, _), bare(world) as (least, _), sender() as pool:
-        servers = {"ours": mine, "mlflow": theirs, "bare": least}
-        for name, url in servers.items():
-            send(pool, Plan(url, one_row(world, name), connections=4, seconds=min(2.0, seconds))).result()
-        for number, (name, url) in itertools.product(connections, servers.items()):
-            found = send(pool, Plan(url, one_row(world, name), number, seconds)).result()
+    with all_alive(world, min(2.0, seconds)) as alive:
+        for number, name in itertools.product(connections, SERVERS):
+            found = alive.load(name, number, seconds).found
             figures[name, number] = found.figures()
             print(f"{name:<7} {number:>3} connections  {told(found)}", flush=True)
     for number in connections:
         mine = figures["ours", number]
         ratios = [
             f"{key} of {name} / ours {figures[name, number][key] / mine[key]:.2f}"
-            for name in ("mlflow", "bare")
+            for name in SERVERS
+            if name != "ours"
             for key in ("p50_ms", "p99_ms", "per_second")
         ]
         print(f"{number:>3} connections: {'; '.join(ratios)}")
@@ -172,12 +55,6 @@ def compare(world: World, seconds: float, connections: Sequence[int]) -> None:
 def told(found: Load) -> str:
     """A load's figures as a line."""
     return "  ".join(f"{key} {value:9.2f}" for key, value in found.figures().items()) + f"  failures {found.failures}"
-
-
-def one_row(world: World, name: str) -> bytes:
-    """The body of one row as this server reads it."""
-    rows = {"dataframe_records": [world.row]} if name == "mlflow" else {"rows": [world.row]}
-    return json.dumps(rows).encode()
 
 
 def swap(world: World, plan: Plan, pool: ProcessPoolExecutor, pid: int) -> None:
@@ -210,7 +87,7 @@ def lag(moves: Sequence[tuple[float, str]], found: Load, reigning: str) -> float
 def soak(world: World, seconds: float, connections: int) -> None:
     """The alias moves while requests come at half of what the service can answer."""
     with ours(world) as (url, pid), sender() as pool:
-        body = one_row(world, "ours")
+        body = SERVERS["ours"].body(world.row)
         peak = send(pool, Plan(url, body, connections, 10.0)).result().figures()["per_second"]
         print(f"peak {peak:.0f} requests a second; half of it for {seconds:.0f} s", flush=True)
         swap(world, Plan(url, body, connections, seconds, per_second=peak / 2), pool, pid)
@@ -265,7 +142,7 @@ def main() -> None:
             with ours(world) as (url, pid), sender() as pool:
                 for number in asked.connections:
                     print(f"{number} connections, a swap every {SWAP_SECONDS:.0f} s", flush=True)
-                    swap(world, Plan(url, one_row(world, "ours"), number, asked.seconds), pool, pid)
+                    swap(world, Plan(url, SERVERS["ours"].body(world.row), number, asked.seconds), pool, pid)
         else:
             compare(world, asked.seconds, asked.connections)
 

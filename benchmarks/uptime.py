@@ -34,7 +34,7 @@ from cryptobot_assets.storage.embedded_postgres import EmbeddedPostgres
 ROOT = Path(__file__).resolve().parents[1]
 UNITS = ROOT / "deploy" / "systemd"
 UNIT = (UNITS / "cryptobot@.service").read_text()
-RESTART_SECONDS = float(re.search(r"^RestartSec=(\S+)$", UNIT, re.M)[1])
+RESTART_SECONDS = float(re.search(r"^RestartSec=(\S+)$", UNIT, re.MULTILINE)[1])
 EDGE = (ROOT / "deploy" / "edge" / "nginx.conf").read_text()
 CALLERS, PAUSE_SECONDS, PATIENCE_SECONDS, START_SECONDS = 4, 0.05, 5.0, 300.0
 STATED_SECONDS = 1.0
@@ -101,9 +101,9 @@ def edge_configuration(folder: Path, port: int, instances: list[int]) -> Path:
     """The edge's own configuration, its server of predictions alone, over instances on this machine."""
     servers = "".join(f"server 127.0.0.1:{one} max_fails=0;" for one in instances)
     top = EDGE[: EDGE.index("    # Names that are not ours")]
-    predictions = re.search(r"    server \{[^#]*?server_name predictions.*?\n    \}\n", EDGE, re.S)[0]
+    predictions = re.search(r"    server \{[^#]*?server_name predictions.*?\n    \}\n", EDGE, re.DOTALL)[0]
     text = f"{top}    upstream predictions {{ {servers} }}\n{predictions}}}\n"
-    text = re.sub(r"^\s*(ssl_|resolver ).*\n", "", text, flags=re.M)
+    text = re.sub(r"^\s*(ssl_|resolver ).*\n", "", text, flags=re.MULTILINE)
     text = text.replace("0.0.0.0:8443 ssl", f"127.0.0.1:{port} default_server")
     text = text.replace("http://predictions:3000", "http://predictions").replace("/tmp/", f"{folder}/")
     path = folder / "nginx.conf"

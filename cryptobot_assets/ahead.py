@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 Item = TypeVar("Item")
-_END = object()
+
+
+@dataclass(frozen=True)
+class _End:
+    """Comes after the last item."""
 
 
 def one_ahead(work: Iterable[Item]) -> Iterator[Item]:
@@ -18,9 +23,13 @@ def one_ahead(work: Iterable[Item]) -> Iterator[Item]:
     >>> list(one_ahead(number * 2 for number in range(3)))
     [0, 2, 4]
     """
-    items = iter(work)
+    items, end = iter(work), _End()
+
+    def following() -> Item | _End:
+        return next(items, end)
+
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        coming = pool.submit(next, items, _END)
-        while (item := coming.result()) is not _END:
-            coming = pool.submit(next, items, _END)
+        coming = pool.submit(following)
+        while not isinstance(item := coming.result(), _End):
+            coming = pool.submit(following)
             yield item

@@ -72,7 +72,7 @@ class AutomationSettings(BaseSettings):
     @classmethod
     def _require_address(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         """The value may hold a secret, so that errors show none of it."""
-        schemes = {"alert_webhook": ("https", "http"), "alert_smtp": ("smtp", "smtps")}[info.field_name]
+        schemes = ("smtp", "smtps") if info.field_name == "alert_smtp" else ("https", "http")
         if value is not None and not is_address(value.get_secret_value(), schemes):
             raise ValueError(f"write {schemes[0]}://host/... (what stands there is not shown, it may be a secret)")
         return value

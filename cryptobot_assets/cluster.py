@@ -66,7 +66,7 @@ class Cluster:
             Exception: whatever `work` raised.
         """
         errand = partial(_do, work, self._deployment)
-        waiting: deque[Future] = deque()
+        waiting: deque[Future[Any]] = deque()
         try:
             for piece in pieces:
                 waiting.append(self._client.submit(errand, piece, pure=False))
@@ -85,7 +85,7 @@ class Cluster:
         """How many there are now."""
         return len(self._client.nthreads())
 
-    def _result(self, future: Future) -> Any:
+    def _result(self, future: Future[Any]) -> Any:
         from distributed.scheduler import KilledWorker
 
         alone_since: float | None = None
@@ -111,14 +111,13 @@ def open_cluster(settings: Settings) -> Iterator[Cluster]:
     """The cluster that the settings name; raises `ProcessError` when no scheduler answers."""
     from distributed import Client
 
-    security = _security(settings, settings.cluster_url)
+    url = _require_url(settings)
+    security = _security(settings, url)
     try:
-        client = Client(
-            settings.cluster_url, timeout=CONNECT_SECONDS, set_as_default=False, security=security, name="run"
-        )
+        client = Client(url, timeout=CONNECT_SECONDS, set_as_default=False, security=security, name="run")
     except (OSError, TimeoutError) as error:
         raise ProcessError(
-            f"no scheduler answers at {settings.cluster_url}: start one with `cryptobot cluster scheduler`, "
+            f"no scheduler answers at {url}: start one with `cryptobot cluster scheduler`, "
             "or unset CRYPTOBOT_CLUSTER_URL"
         ) from error
     with client:
@@ -130,7 +129,7 @@ def run_scheduler(settings: Settings, host: str, port: int, told: Callable[[str]
     scheme = "tls" if settings.cluster_cert_file else "tcp"
     security = _security(settings, f"{scheme}://{host}:{port}")
 
-    def scheduler() -> AbstractAsyncContextManager:
+    def scheduler() -> Any:
         from distributed import Scheduler
 
         return Scheduler(host=host, port=port, protocol=scheme, dashboard=False, security=security)
@@ -140,15 +139,14 @@ def run_scheduler(settings: Settings, host: str, port: int, told: Callable[[str]
 
 def run_worker(settings: Settings, host: str | None, told: Callable[[str], None]) -> None:
     """Work for the scheduler that the settings name until SIGINT or SIGTERM, then finish what is begun."""
-    if settings.cluster_url is None:
-        raise UsageError("CRYPTOBOT_CLUSTER_URL is not set: it names the scheduler to work for, tls://HOST:8786")
-    security = _security(settings, settings.cluster_url)
+    url = _require_url(settings)
+    security = _security(settings, url)
 
-    def worker() -> AbstractAsyncContextManager:
+    def worker() -> Any:
         from distributed import Worker
 
         return Worker(
-            settings.cluster_url,
+            url,
             nthreads=1,
             host=host,
             security=security,
@@ -163,7 +161,13 @@ def run_worker(settings: Settings, host: str | None, told: Callable[[str], None]
         raise ProcessError(f"no scheduler answers at {settings.cluster_url}") from error
 
 
-async def _until_stopped(make: Callable[[], AbstractAsyncContextManager], ready: Callable[[], None]) -> None:
+def _require_url(settings: Settings) -> str:
+    if settings.cluster_url is None:
+        raise UsageError("CRYPTOBOT_CLUSTER_URL is not set: it names the scheduler to work for, tls://HOST:8786")
+    return settings.cluster_url
+
+
+async def _until_stopped(make: Callable[[], AbstractAsyncContextManager[Any]], ready: Callable[[], None]) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from cryptobot_assets.processes import Supervisor
 
 MODULE = "cryptobot_assets.definitions"
 START_SECONDS = 180
+PROGRAM = (sys.executable, "-m", "dagster", "code-server", "start")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,14 @@ class CodeServer:
         """The workspace file that leads page and daemon to it."""
         return self.folder / "workspace.yaml"
 
-    def start(self, supervisor: Supervisor, *, env: Mapping[str, str] | None, log_path: Path) -> None:
+    def start(
+        self,
+        supervisor: Supervisor,
+        *,
+        env: Mapping[str, str] | None,
+        log_path: Path,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
         """Return when it has loaded the code; it ends with the supervisor.
 
         Raises:
@@ -45,7 +53,7 @@ class CodeServer:
         """
         place = {"socket": str(self.socket), "location_name": MODULE}
         self.workspace.write_text(json.dumps({"load_from": [{"grpc_server": place}]}))  # JSON is YAML
-        argv = [sys.executable, "-m", "dagster", "code-server", "start", "-m", MODULE, "--socket", self.socket]
+        argv = [*program, "-m", MODULE, "--socket", str(self.socket)]
         supervisor.start(
             "code server", argv, env=env, log_path=log_path, ready=self.answers, timeout_seconds=START_SECONDS
         )

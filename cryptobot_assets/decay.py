@@ -11,6 +11,7 @@ import polars as pl
 from cryptobot_assets.domain.conformal import Coverage, interval_coverage
 from cryptobot_assets.domain.decay import ErrorChange, FeatureChange, error_change, feature_change
 from cryptobot_assets.domain.features import Samples
+from cryptobot_assets.domain.instants import latest
 from cryptobot_assets.domain.intervals import DAY, interval_delta
 from cryptobot_assets.errors import NoModel
 from cryptobot_assets.leaderboard import open_end
@@ -36,8 +37,8 @@ class Decay:
     @property
     def misses(self) -> bool:
         """Whether the whole interval of the share inside lies below what was promised."""
-        ci = self.coverage.ci if self.coverage is not None else None
-        return ci is not None and ci[1] < self.coverage.nominal
+        inside = self.coverage
+        return inside is not None and inside.ci is not None and inside.ci[1] < inside.nominal
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -50,7 +51,7 @@ class Decay:
             )
         if errors is not None and errors.worsened:
             found.append(f"errors: beside predicting zero they rose from {errors.before:+.3f} to {errors.after:+.3f}")
-        if self.misses:
+        if self.misses and self.coverage is not None:
             held, promised = self.coverage.realised, self.coverage.nominal
             found.append(f"intervals: {held:.1%} of outcomes fell inside, {promised:.0%} were promised")
         return tuple(found)
@@ -124,6 +125,6 @@ def _errors(rows: pl.DataFrame, settings: Settings) -> ErrorChange | None:
 def _coverage(rows: pl.DataFrame, champion: RegisteredVersion, settings: Settings) -> Coverage | None:
     if champion.interval_bounds is None or rows.is_empty():
         return None
-    newest = rows.filter(pl.col("time") > rows["time"].max() - settings.drift_days * DAY)
+    newest = rows.filter(pl.col("time") > latest(rows["time"]) - settings.drift_days * DAY)
     bounds = {champion.source_version: champion.interval_bounds}
     return interval_coverage(newest, bounds, settings.interval, seed=settings.seed)

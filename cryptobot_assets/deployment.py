@@ -22,7 +22,8 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from cryptobot_assets.automation.causes import first_cause
-from cryptobot_assets.dagster_home import PROCESS_TAG, open_instance, process_name
+from cryptobot_assets.automation.records import PROCESS_TAG
+from cryptobot_assets.dagster_home import open_instance, process_name
 from cryptobot_assets.definitions import build_definitions
 from cryptobot_assets.errors import CryptobotError
 from cryptobot_assets.partitions import Partitions
@@ -159,7 +160,7 @@ def _failure(result: dg.ExecuteInProcessResult) -> RunFailed:
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
-            failure = RunFailed(f"{event.step_key}: {first_cause(error).reason}")
+            failure = RunFailed(f"{event.step_key}: {first_cause(error).reason if error else event.message}")
             failure.add_note(str(error))
             return failure
     return RunFailed("the run failed before its first step")

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from cryptobot_assets.domain.evaluation import Evaluation, finite
+from cryptobot_assets.domain.instants import earliest
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.errors import NotEnoughHistory, UsageError
 from cryptobot_assets.leaderboard import evaluate_predictions, read_predictions
@@ -73,7 +74,7 @@ def _realised(store: Store, predictions: pl.DataFrame) -> pl.DataFrame:
     """The rows with the outcomes that closes give now; stored ones are hidden while there is a holdout."""
     closes = store.read(
         INDICATORS,
-        start=predictions["time"].min(),
+        start=earliest(predictions["time"]),
         end=None,
         columns=["currency", "time", "close"],
         currency=sorted(predictions["currency"].unique()),

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from cryptobot_assets.domain.evaluation import Evaluation, evaluate
+from cryptobot_assets.domain.instants import earliest, latest
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.metrics import at_whole_hours
@@ -54,8 +55,8 @@ def read_closes(
     Args:
         until: no close known after it is read; None for no such bound.
     """
-    first = min(part["time"].min() for part in predictions)
-    last = max(part["time"].max() for part in predictions)
+    first = min(earliest(part["time"]) for part in predictions)
+    last = max(latest(part["time"]) for part in predictions)
     currencies = sorted({name for part in predictions for name in part["currency"].unique()})
     rows = store.read(
         INDICATORS,

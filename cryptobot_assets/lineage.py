@@ -20,6 +20,7 @@ from cryptobot_assets.assets.training_record import ASKED_BECAUSE, ASKED_BY
 from cryptobot_assets.assets.training_rows import TRAINING_SET
 from cryptobot_assets.domain.features import lookback
 from cryptobot_assets.domain.indicators import LOOKBACK
+from cryptobot_assets.domain.instants import earliest, latest
 from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.domain.served import NO_CURRENCY
 from cryptobot_assets.errors import UsageError
@@ -195,7 +196,7 @@ def _market_data(
         if layer == "klines":
             facts |= _stored(store, currency, start, row + interval_delta(partitions.settings.interval))
         steps.append(Step(layer, facts))
-    if source_table(features) is KLINES:
+    if source_table(tuple(features)) is KLINES:
         steps[0] = Step(
             "indicators", {"asset": "none: its features are made of all currencies' klines as they are read"}
         )
@@ -227,7 +228,7 @@ def _stored(store: Store, currency: str, start: datetime, end: datetime) -> dict
     sources = rows.group_by("source").len().sort("source")
     return {
         "rows": rows.height,
-        "first and last": None if rows.is_empty() else [_instant(rows["time"].min()), _instant(rows["time"].max())],
+        "first and last": None if rows.is_empty() else [_instant(one(rows["time"])) for one in (earliest, latest)],
         "sources": {one["source"]: one["len"] for one in sources.to_dicts()},
     }
 

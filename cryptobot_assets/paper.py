@@ -117,7 +117,7 @@ class PaperBot:
     def book(self, progress: Progress) -> Booked:
         """Book every hour that is due since the ledger's end; again, it books nothing."""
         held = ledger_span(self._store, self._market)
-        first = held[1] + HOUR if held else self._first_hour(self._by_cutoff)
+        first = held[1] + HOUR if held else self._first_hour(by_cutoff=self._by_cutoff)
         if first is None:
             return Booked(None, None, f"a champion of market {self._market}")
         end = bookable_until(self._store, self._settings)
@@ -145,7 +145,7 @@ class PaperBot:
         held = ledger_span(self._store, self._market)
         begun_before = held is not None and start is not None and start < held[0]
         by_cutoff = self._by_cutoff or held is None or begun_before
-        first = start or (held[0] if held else self._first_hour(by_cutoff))
+        first = start or (held[0] if held else self._first_hour(by_cutoff=by_cutoff))
         stored = bookable_until(self._store, self._settings)
         if first is None or stored is None:
             raise NoModel(f"nothing to replay: market {self._market} has no champion, or no klines are stored")
@@ -203,7 +203,7 @@ class PaperBot:
             key=lambda one: one.since,
         )
 
-    def _first_hour(self, by_cutoff: bool) -> datetime | None:
+    def _first_hour(self, *, by_cutoff: bool) -> datetime | None:
         """The first whole hour at which somebody reigned."""
         begun = [
             max(one.version.cutoff + self._step, one.version.cutoff if by_cutoff else one.since) for one in self._reigns

@@ -14,9 +14,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pkgutil import resolve_name
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from cryptobot_assets.errors import BadPlugin
 
@@ -79,7 +79,7 @@ class Catalogue(Mapping[str, Part], Generic[Part]):
     def __getitem__(self, name: str) -> Part:
         if name in self._ours:
             own = self._ours[name]
-            return cast(Part, resolve_name(own)) if isinstance(own, str) else own
+            return cast("Part", resolve_name(own)) if isinstance(own, str) else own
         if name not in self._loaded:
             self._loaded[name] = self._load(self._brought[name])
         return self._loaded[name]
@@ -115,7 +115,8 @@ class Catalogue(Mapping[str, Part], Generic[Part]):
     def _brought(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}
         # An environment may name one installed package twice, through two folders of its path.
-        points = {(one.name, one.value, _origin_of(one).package): one for one in _installed().select(group=self.group)}
+        installed: Iterable[EntryPoint] = _installed().select(group=self.group)
+        points = {(one.name, one.value, _origin_of(one).package): one for one in installed}
         for point in sorted(points.values(), key=lambda one: (one.name, one.value)):
             self._require_free_name(point, found)
             found[point.name] = point
@@ -137,7 +138,7 @@ class Catalogue(Mapping[str, Part], Generic[Part]):
         wrong = self._check(point.name, part)
         if wrong:
             raise self._refusal(point, wrong)
-        return cast(Part, part)
+        return cast("Part", part)
 
     def _refusal(self, point: EntryPoint, wrong: str) -> BadPlugin:
         origin = _origin_of(point)
@@ -145,7 +146,7 @@ class Catalogue(Mapping[str, Part], Generic[Part]):
 
 
 @lru_cache(maxsize=1)
-def _installed() -> EntryPoints:
+def _installed() -> Any:  # a class of its own until Python 3.11, `EntryPoints` from 3.12 on
     """Entry points of everything that is installed; reading them takes some 20 ms."""
     return entry_points()
 

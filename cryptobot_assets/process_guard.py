@@ -35,7 +35,7 @@ def run(pipe: int, grace_seconds: float, command: list[str]) -> int:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, lambda number, _: asked_to_stop.append(number))
     adopt_orphans()
-    child = subprocess.Popen(command, process_group=0, preexec_fn=_become_child)
+    child = subprocess.Popen(command, process_group=0, preexec_fn=_become_child)  # noqa: PLW1509 it has one thread
     while child.poll() is None and not asked_to_stop:
         if select.select([pipe], [], [], POLL_SECONDS)[0]:
             break
@@ -95,5 +95,6 @@ def _reap_adopted(child: int) -> None:
 
 
 def main() -> int:
+    """Exit as the command did, 128 and the number of the signal that ended it."""
     code = run(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])
     return 128 - code if code < 0 else code

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any
 
 import psutil
 import requests
@@ -37,6 +38,8 @@ POLL_SECONDS = 0.1
 KILL_MARGIN_SECONDS = 10.0
 TAIL_LINES = 15
 Ready = str | re.Pattern[str] | Callable[[], bool] | None
+Handler = Callable[[int, FrameType | None], Any] | int | None
+"""What `signal.signal` takes and gives."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._children: list[Child] = []
-        self._handlers: dict[int, object] = {}
+        self._handlers: dict[int, Handler] = {}
 
     def __enter__(self) -> Supervisor:
         if threading.current_thread() is threading.main_thread():
@@ -247,7 +250,8 @@ def free_port() -> int:
     """A TCP port of this machine nobody listens on at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def require_free_port(port: int, name: str, *, setting: str | None = None) -> int:
@@ -259,7 +263,7 @@ def require_free_port(port: int, name: str, *, setting: str | None = None) -> in
     advice = f"; set {setting} to another" if setting else "; choose another"
     if not 0 < port < 65536:
         raise UsageError(f"port {port} for {name} is not between 1 and 65535{advice}")
-    for address in ("127.0.0.1", "0.0.0.0"):
+    for address in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 tried for a moment, nobody is listened to
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

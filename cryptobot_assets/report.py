@@ -14,6 +14,7 @@ from cryptobot_assets.domain.conformal import Bounds, Coverage, interval_coverag
 from cryptobot_assets.domain.evaluation import Evaluation, finite, report_row, skill_of, verdict_in_words
 from cryptobot_assets.domain.gap_grid import Kind
 from cryptobot_assets.domain.gaps import clip_gaps, merge_gaps
+from cryptobot_assets.domain.instants import latest
 from cryptobot_assets.domain.intervals import interval_delta
 from cryptobot_assets.domain.pool_value import holding_one
 from cryptobot_assets.domain.portfolio import Result
@@ -113,15 +114,18 @@ def coverages_of(
 
 def _control(evaluations: list[Evaluation], settings: Settings) -> dict[str, Any]:
     """Holding the whole universe, and holding BTC alone where it is of it."""
-    held = next((one for one in evaluations if one.control and one.hours), None)
-    bitcoin = holding_one(held.hours, BITCOIN, costs_of(settings)) if held else None
-    return finite(
+    held = next(((one.hours, one.control) for one in evaluations if one.control and one.hours), None)
+    if held is None:
+        return {"gross": None, "net": None}
+    bitcoin = holding_one(held[0], BITCOIN, costs_of(settings))
+    figures: dict[str, Any] = finite(
         {
-            "gross": held.control.gross if held else None,
-            "net": held.control.net if held else None,
+            "gross": held[1].gross,
+            "net": held[1].net,
             **({"btc": {"gross": bitcoin.gross, "net": bitcoin.net}} if bitcoin else {}),
         }
     )
+    return figures
 
 
 def _skill(evaluations: list[Evaluation], settings: Settings) -> dict[str, Any]:
@@ -170,14 +174,14 @@ def verdict_on(
 
 def _risk_in_words(evaluations: Sequence[Evaluation], risks: Mapping[str, BeyondRisk]) -> list[str]:
     """How much of the best IC is more than preferring calm currencies."""
-    known = [one for one in evaluations if one.algorithm in risks and one.score.ic is not None]
+    known = {one.algorithm: one.score.ic for one in evaluations if one.algorithm in risks and one.score.ic is not None}
     if not known:
         return []
-    best = max(known, key=lambda one: one.score.ic)
-    risk = risks[best.algorithm]
+    best = max(known, key=lambda name: known[name])
+    risk = risks[best]
     interval = f" ({risk.ic_ci[0]:.3f} to {risk.ic_ci[1]:.3f})" if risk.ic_ci else ""
     return [
-        f"Of the IC of {best.algorithm}, {best.score.ic:.3f}, {risk.ic:.3f}{interval} is left beyond low volatility "
+        f"Of the IC of {best}, {known[best]:.3f}, {risk.ic:.3f}{interval} is left beyond low volatility "
         f"and low beta, whose own are {risk.low_volatility:.3f} and {risk.low_beta:.3f}."
     ]
 
@@ -226,10 +230,10 @@ def data_report(store: Store, settings: Settings, *, start: datetime, end: datet
     expected = 0
     if rows:
         step = interval_delta(settings.interval)
-        until = stored["last"].max() + step
+        until = latest(stored["last"]) + step
         over = recorded.filter(delisted).join(stored, on="currency").filter(pl.col("time") > pl.col("first"))
         expected = sum(round((until - first) / step) for first in stored["first"])
-        expected -= clip_gaps(over, None, until, settings.interval)["missing"].sum()
+        expected -= int(clip_gaps(over, None, until, settings.interval)["missing"].sum())
     gaps = merge_gaps(recorded.filter(~delisted, pl.col("kind").ne_missing(Kind.NOT_LISTED.text)))
     indicated = store.query(f"SELECT count(*) AS rows FROM {INDICATORS.name} {within}")
     return {

@@ -245,7 +245,7 @@ class Settings(ServiceSettings, AutomationSettings, ClusterSettings):
 
     def but(self, values: dict[str, Any]) -> Settings:
         """The same but for some fields, whose values are as JSON has them."""
-        kinds = {name: type(self).model_fields[name].annotation for name in values}
+        kinds: dict[str, Any] = {name: type(self).model_fields[name].annotation for name in values}
         return self.model_copy(update={name: TypeAdapter(kinds[name]).validate_python(values[name]) for name in values})
 
     @property

@@ -16,6 +16,7 @@ SETTLE_MS = 500
 """Of an animation, before a picture."""
 FLAGS = (
     "--no-sandbox",
+    "--disable-gpu",
     "--disable-quic",
     "--disable-background-networking",
     "--disable-component-update",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import shutil
 import signal
@@ -45,9 +46,28 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported here stays until the end: nobody need look through it for garbage, now or at any later turn."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Some libraries ask at the end whether all of theirs went."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that bring up the platform first, then those with servers: a long one left to the end would keep one
-    worker busy alone while the others are done."""
+    """Files that bring up the platform first, then those with servers.
+
+    A long one left to the end would keep one worker busy alone while the others are done.
+    """
     servers = {item.path for item in items if item.get_closest_marker("platform") is not None}
     items.sort(key=lambda item: ("platform" not in item.path.parts, item.path not in servers))
 

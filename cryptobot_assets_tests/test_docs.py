@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import runpy
 import tomllib
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_the_asset_graph_is_that_of_the_code(graph: dict[str, Any]) -> None:
 
 def test_the_asset_graph_draws_every_asset_and_every_dependency(tmp_path: Path) -> None:
     assets = build_definitions(Settings.load(home=tmp_path)).resolve_asset_graph()
-    picture = ET.parse(DOCS / "asset_graph.svg")
+    picture = ElementTree.parse(DOCS / "asset_graph.svg")
     names = [one.text for one in picture.iter("{http://www.w3.org/2000/svg}text") if one.get("class") == "name"]
     edges = [one for one in picture.iter("{http://www.w3.org/2000/svg}path") if one.get("class") == "edge"]
     assert sorted(names) == sorted(key.to_user_string() for key in assets.get_all_asset_keys())
@@ -68,7 +68,7 @@ def test_every_part_stands_above_all_it_imports(architecture: dict[str, Any]) ->
 
 
 def test_the_page_on_architecture_tells_what_every_part_is_for(architecture: dict[str, Any]) -> None:
-    cells = re.findall(r"^\| (`.*?) \|", (DOCS / "architecture.md").read_text(), re.M)
+    cells = re.findall(r"^\| (`.*?) \|", (DOCS / "architecture.md").read_text(), re.MULTILINE)
     assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(architecture["graph"])
 
 
@@ -82,7 +82,7 @@ def test_every_target_that_contributors_are_told_of_exists() -> None:
     told = set(
         re.findall(r"`?make ([a-z]+)", (ROOT / "CONTRIBUTING.md").read_text() + (ROOT / "README.md").read_text())
     )
-    assert told <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M)) and "dev" in told
+    assert told <= set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)) and "dev" in told
 
 
 def test_every_variable_stands_in_the_settings_and_none_that_is_not_read() -> None:

@@ -1,4 +1,4 @@
-"""45 currencies in three groups, one of them delisted: ingested, indicated, trained on, predicted and evaluated."""
+"""Nine currencies in three groups, one of them delisted: ingested, indicated, trained on, predicted, evaluated."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from cryptobot_assets import partitions as layout
+from cryptobot_assets import universe
 from cryptobot_assets.cli.backfill import expected_rows, look_at_listings
 from cryptobot_assets.cli.ranges import missing_ranges, whole_ranges
 from cryptobot_assets.definitions import build_definitions
@@ -34,13 +35,13 @@ pytestmark = [
 
 DAYS, ENDED_HOUR, CUTOFF = 59, 24 * 53 + 7, datetime(2025, 2, 13, tzinfo=UTC)
 FIRST, LAST = date(2025, 1, 1), date(2025, 2, 28)
-GONE = "SIM045USDT"
+COUNT, MANY, GONE = 9, 4, "LINKUSDT"
 Open = Callable[[str], Deployment]
 
 
 def make_market() -> Market:
-    """45 currencies over two months, the last of them delisted some days before their end, and one stablecoin."""
-    whole = simulate(7, 45, days=DAYS, interval="1h")
+    """Nine currencies over two months, the last of them delisted some days before their end, and one stablecoin."""
+    whole = simulate(7, COUNT, days=DAYS, interval="1h")
     series = {name: whole.series(name) for name in whole.currencies}
     series[GONE] = series[GONE].rows(0, series[GONE].position(whole.first_ms + ENDED_HOUR * 3_600_000))
     series["USDCUSDT"] = series.pop("ETHUSDT")
@@ -51,8 +52,10 @@ def make_market() -> Market:
 def open_home(
     make_exchange: MakeExchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow_database: MakeDatabase
 ) -> Iterator[Open]:
-    """Open a home over that market, its records in memory, in groups of 20."""
-    monkeypatch.setitem(layout.GROUP_SIZES, "month", 20)
+    """Open a home over that market, its records in memory, where four currencies are many."""
+    monkeypatch.setitem(layout.GROUP_SIZES, "month", MANY)
+    monkeypatch.setattr(layout, "CURRENCIES_WITH_MODELS", MANY)
+    monkeypatch.setattr(universe, "ROOM", 5 * MANY)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_database(tmp_path / "mlflow.db"))
     url = make_exchange(make_market())
     with dg.DagsterInstance.ephemeral() as instance:
@@ -83,7 +86,7 @@ def fill(deployment: Deployment) -> None:
 def test_a_universe_of_all_in_three_groups_learns_from_coins_alone_the_delisted_one_included(open_home: Open) -> None:
     names = make_market().currencies
     deployment = look_at_listings(open_home("all"), EVERY)
-    assert [len(group.currencies) for group in deployment.partitions.groups] == [20, 20, 5, 0, 0, 0, 0, 0]
+    assert [len(group.currencies) for group in deployment.partitions.groups] == [4, 4, 1, 0, 0, 0, 0, 0]
     assert set(deployment.partitions.currencies) == set(names)
 
     fill(deployment)
@@ -91,11 +94,11 @@ def test_a_universe_of_all_in_three_groups_learns_from_coins_alone_the_delisted_
     out = lake.read(GAPS).filter(pl.col("kind").is_null())["missing"].sum()
     assert out > 0
     assert lake.read(KLINES, columns=["time"]).height == expected_rows(deployment, names, FIRST, LAST) - out
-    assert lake.read(INDICATORS, columns=["currency"])["currency"].n_unique() == 45
+    assert lake.read(INDICATORS, columns=["currency"])["currency"].n_unique() == COUNT
     for layer in ("klines", "indicators"):
         assert missing_ranges(deployment, layer, names, FIRST, LAST) == [], "also of the one that was delisted"
         assets = [group.asset(layer) for group in deployment.partitions.groups]
-        assert [len(deployment.materialized(asset)) for asset in assets] == [40, 40, 10, 0, 0, 0, 0, 0]
+        assert [len(deployment.materialized(asset)) for asset in assets] == [8, 8, 2, 0, 0, 0, 0, 0]
 
     deployment.materialize(["ridge_model"], key=model_key(POOLED_MARKET, CUTOFF))
     for one in whole_ranges(deployment, "predictions", CUTOFF.date(), LAST):

@@ -134,7 +134,7 @@ def test_ends_in_reverse_order_of_start(tmp_path: Path) -> None:
     with Supervisor() as programs:
         for name in ("first", "second", "third"):
             programs.start(
-                name, ["sh", "-c", script, name], log_path=tmp_path / name, ready=re.compile("^ready$", re.M)
+                name, ["sh", "-c", script, name], log_path=tmp_path / name, ready=re.compile("^ready$", re.MULTILINE)
             )
     assert order.read_text().split() == ["third", "second", "first"]
 

@@ -36,7 +36,7 @@ from cryptobot_assets.storage.store import INDICATORS, KLINES
 from cryptobot_assets_tests.outside import installed
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "tutorial.md"
-FILE = re.compile(r"^`([\w./]+)`\n\n```\w+\n(.*?)^```$", re.M | re.S)
+FILE = re.compile(r"^`([\w./]+)`\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOLD_SHORT = ("rebound/features.py", "rebound/models.py", "rebound/exchange.py")
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CUTOFF = START + 40 * DAY

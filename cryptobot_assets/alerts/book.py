@@ -112,7 +112,7 @@ def look(book: Book, problems: Iterable[Problem], now: datetime) -> tuple[Book, 
     messages: list[Message] = []
     for cause in dict.fromkeys((*book.entries, *seen)):
         held = book.entries.get(cause)
-        entry, message = _still(held, seen[cause], now) if cause in seen else _gone(held, now)
+        entry, message = _still(held, seen[cause], now) if cause in seen else _gone(book.entries[cause], now)
         messages += [message] if message else []
         if entry is not None:
             entries[cause] = entry
@@ -122,7 +122,7 @@ def look(book: Book, problems: Iterable[Problem], now: datetime) -> tuple[Book, 
 def _still(held: Entry | None, problem: Problem, now: datetime) -> tuple[Entry, Message | None]:
     """A problem that is there; told when it is new, or enough time has passed for what is to tell."""
     fresh = held is None or held.over
-    entry = Entry(problem=problem, since=now if fresh else held.since)
+    entry = Entry(problem=problem, since=now if held is None or fresh else held.since)
     if held is not None:
         entry = replace(entry, told=held.told, told_occurrence="" if fresh else held.told_occurrence)
     more = fresh or problem.occurrence != entry.told_occurrence

@@ -239,12 +239,12 @@ def worth_markdown(worths: Mapping[str, Sequence[GroupWorth]]) -> str:
 def pool_table(evaluations: Sequence[Evaluation]) -> str:
     """Pool values as a Markdown table, the control last."""
     lines = ["| algorithm | net (90 %) | gross | replaced formula | trades |", "|---|---|---|---|---|"]
-    for one in evaluations:
-        if one.pool:
-            lines.append(
-                f"| {one.algorithm} | {_with_interval(one.pool.net, one.pool.net_ci)} | {one.pool.gross:.3f} "
-                f"| {_readable(one.pool.seed)} | {one.pool.trades:,} |"
-            )
+    lines += [
+        f"| {one.algorithm} | {_with_interval(one.pool.net, one.pool.net_ci)} | {one.pool.gross:.3f} "
+        f"| {_readable(one.pool.seed)} | {one.pool.trades:,} |"
+        for one in evaluations
+        if one.pool
+    ]
     held = next((one.control for one in evaluations if one.control), None)
     if held:
         lines.append(f"| **control (holding)** | {held.net:.3f} | {held.gross:.3f} | | |")

@@ -179,7 +179,8 @@ def keep_up(made: Sequence[Made], interval: str, store: Store) -> Iterator[Indic
 def count_klines(block: Span, store: Store) -> int:
     """How many klines the indicators of a block can read now."""
     start = block.start - LONGEST_LOOKBACK
-    return store.counts(KLINES, every="month", start=start, end=block.end, currency=block.currency)["rows"].sum()
+    counted = store.counts(KLINES, every="month", start=start, end=block.end, currency=block.currency)
+    return int(counted["rows"].sum())
 
 
 def store_indicators(found: Sequence[Indicated], store: Store) -> None:

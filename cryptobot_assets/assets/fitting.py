@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import dagster as dg
 import numpy as np
@@ -21,7 +22,7 @@ from cryptobot_assets.domain.splits import walk_forward
 from cryptobot_assets.domain.trial_days import trial_days
 from cryptobot_assets.errors import LeakFound
 from cryptobot_assets.models.algorithms import ALGORITHMS, trials_of
-from cryptobot_assets.models.base import Algorithm, Params, TrialRecord
+from cryptobot_assets.models.base import Algorithm, FittedModel, Params, TrialRecord
 from cryptobot_assets.models.card import HIGH, LOW, ModelCard, warmup
 from cryptobot_assets.models.ensemble import narrowed
 from cryptobot_assets.models.journal import TrialJournal
@@ -30,7 +31,6 @@ from cryptobot_assets.models.tuning import TuningResult, tune
 from cryptobot_assets.models.witness import Witness
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion, Training
 from cryptobot_assets.storage.trial_history import TRIAL_DAYS
 
@@ -38,11 +38,39 @@ WARMUP_ROWS = 8
 FIT_THREADS = 2
 
 
+class Run(Protocol):
+    """Where one training is told of: MLflow, or nowhere while it is rehearsed."""
+
+    def log_trial(self, trial: TrialRecord) -> None:
+        """See `TrainingRun.log_trial`."""
+
+    def finish(
+        self,
+        model: FittedModel,
+        card: ModelCard,
+        *,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float | None],
+        plots: Mapping[str, bytes],
+        tables: Mapping[str, Any],
+    ) -> RegisteredVersion:
+        """See `TrainingRun.finish`."""
+        ...
+
+
+class Runs(Protocol):
+    """What trainings are told to: a registry, or what stands where one does."""
+
+    def training_run(self, training: Training) -> AbstractContextManager[Run]:
+        """See `Registry.training_run`."""
+        ...
+
+
 def train(
     training: Training,
     training_set: TrainingSet,
     settings: Settings,
-    registry: Registry,
+    registry: Runs,
     progress: Progress,
     checks: TrainingChecks,
 ) -> dict[str, Any]:
@@ -66,11 +94,11 @@ def train(
             progress.advance("tune", steps=settings.trials / trials, note=training.algorithm)
 
         # The last trial is done anew, so that the checks see how tuning fits.
-        search = {"trials": trials, "seed": settings.seed, "first": training.start.values}
         with folds_elsewhere(settings, fitted) as elsewhere:
             tuned = tune(
-                algorithm, rows, folds, **search, on_trial=on_trial, done=journal.read()[:-1], elsewhere=elsewhere
-            )
+                algorithm, rows, folds, trials=trials, seed=settings.seed, first=training.start.values,
+                on_trial=on_trial, done=journal.read()[:-1], elsewhere=elsewhere,
+            )  # fmt: skip
         final = training_set.rows.take(evenly(len(training_set.samples), settings.max_training_rows))
         model = fit_prepared(algorithm, final, params=tuned.best_params, seed=settings.seed, threads=FIT_THREADS)
         residuals = out_of_fold_residuals(algorithm, rows, realised, folds, tuned.best_params, settings.seed)
@@ -142,7 +170,7 @@ def pictures_of(training: Training, tuned: TuningResult, importance: dict[str, f
 
 
 def _card(
-    training: Training, settings: Settings, final: TrainingRows, residuals: np.ndarray, remembered: dict
+    training: Training, settings: Settings, final: TrainingRows, residuals: np.ndarray, remembered: dict[str, Any]
 ) -> ModelCard:
     return ModelCard(
         algorithm=training.algorithm,

@@ -11,6 +11,7 @@ from cryptobot_assets.assets.partition_report import KEY_FORMATS
 from cryptobot_assets.domain.gap_grid import Kind
 from cryptobot_assets.domain.gaps import find_gaps, repairable_spans
 from cryptobot_assets.domain.indicators import LONGEST_LOOKBACK
+from cryptobot_assets.domain.instants import earliest, latest
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.klines import KLINE_KEY
 from cryptobot_assets.domain.sources import Span, block_days, day_floor
@@ -141,8 +142,8 @@ def _reading(times: pl.Series, indicated: Sequence[Span], partitions: Partitions
     """The parts of `indicated`, in whole partitions, whose values read a kline of one of these times."""
     if times.is_empty():
         return []
-    start = partitions.span(times.min().strftime(KEY_FORMATS[partitions.span_name]))[0]
-    end = day_floor(times.max()) + DAY + LONGEST_LOOKBACK
+    start = partitions.span(earliest(times).strftime(KEY_FORMATS[partitions.span_name]))[0]
+    end = day_floor(latest(times)) + DAY + LONGEST_LOOKBACK
     cut = [Span(one.currency, max(one.start, start), min(one.end, end)) for one in indicated]
     return [one for one in cut if one.start < one.end]
 

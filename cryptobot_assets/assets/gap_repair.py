@@ -57,8 +57,8 @@ def gap_repair_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
             start, end = partitions.month(key)
             mended = mend_month(start, end, indicated, live, fetch, store, progress)
             told[key] = repair_figures(mended)
-            if mended:
-                market = read_market(store, live, ingested)
+            market = read_market(store, live, ingested) if mended else None
+            if market is not None:
                 asked = pl.concat([one.unanswered for one in mended])
                 told[key] |= month_figures(write_month(store, market, start, end, asked=asked))
             for event in partition_events(mended, live, store):

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
 
@@ -63,13 +64,13 @@ def listing_deps(partitions: Partitions) -> list[dg.AssetDep]:
     return [] if partitions.universe is None else [dg.AssetDep("listings")]
 
 
-def told(held: Sequence[Listing], rows: Sequence[Listing], look: Look) -> dict[str, object]:
+def told(held: Sequence[Listing], rows: Sequence[Listing], look: Look) -> dict[str, Any]:
     """Counts, and what is new since the last look."""
     open_before = {(one.currency, one.time) for one in held if one.end is None}
     new = [one for one in rows if (one.currency, one.time) not in {(row.currency, row.time) for row in held}]
     ended = [one for one in rows if one.end and (one.currency, one.time) in open_before]
     kinds = Counter(one.kind for one in rows)
-    figures: dict[str, object] = {
+    figures: dict[str, Any] = {
         "dagster/row_count": len(rows),
         "trading": sum(one.end is None for one in rows),
         "delisted": sum(one.end is not None for one in rows),

@@ -1,10 +1,11 @@
 """Market data: klines as the exchange recorded them, and the gaps it left."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from itertools import chain, groupby, islice
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -96,7 +97,7 @@ def ingest(
     patience: Patience,
     log: logging.Logger,
     traded: Mapping[str, Life] | None = None,
-) -> Iterator[list[tuple[Fetched, pl.DataFrame]]]:
+) -> Generator[list[tuple[Fetched, pl.DataFrame]]]:
     """Fetch and store spans, those of one time together; the blocks of each write with their gaps, once it is done.
 
     `traded` tells when currencies did, as far as it is known; see `History.fetch`.
@@ -149,7 +150,7 @@ def _store_until(end: datetime, found: list[tuple[Fetched, pl.DataFrame]], inter
     rewrite_gaps(store, start, end, interval, remake, currency=currencies)
 
 
-def told_fallbacks(fallbacks: list[str]) -> dict[str, object]:
+def told_fallbacks(fallbacks: list[str]) -> dict[str, Any]:
     """How many archive files of a run had to be read elsewhere and, of the first of them, why."""
     if not fallbacks:
         return {}

@@ -30,11 +30,13 @@ def add_at_once(context: dg.AssetExecutionContext, told: Told) -> bool:
         from dagster._core.execution.context.metadata_logging import AssetMetadataHandle
     except ImportError:
         return False
-    if by_handle is None:
+    if step is None or held is None or by_handle is None:
         return False
     added = {}
     for key, metadata in told.items():
         handle = AssetMetadataHandle(asset_key=context.asset_key, partition_key=key)
         added[handle] = {**by_handle.get(handle, {}), **metadata}
-    step._metadata_accumulator = type(held)(per_output_metadata={**by_handle, **added})
+    step._metadata_accumulator = type(held)(  # noqa: SLF001 see above: there is no public way to add many at once
+        per_output_metadata={**by_handle, **added}
+    )
     return True

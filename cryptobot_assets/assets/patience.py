@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
@@ -42,7 +42,7 @@ class Patience:
         asked = fault.retry_after_seconds if isinstance(fault, RateLimited) else 0.0
         if attempt >= self.retries or asked > LONGEST_SECONDS:
             return None
-        doubled = self.first_seconds * 2**attempt * (0.5 + self.jitter())
+        doubled = self.first_seconds * 2.0**attempt * (0.5 + self.jitter())
         return max(asked, min(doubled, LONGEST_SECONDS))
 
 
@@ -78,7 +78,7 @@ def fetch_patiently(
     patience: Patience,
     log: logging.Logger,
     lives: Mapping[str, Life] | None = None,
-) -> Iterator[Fetched]:
+) -> Generator[Fetched]:
     """As `History.fetch`; after a fault that may pass it goes on with the span that failed.
 
     Raises:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from cryptobot_assets.domain.instants import earliest, latest
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -131,8 +133,8 @@ def coverage_picture(coverage: pl.DataFrame) -> str:
     order = lacking.sort(*reversed(kinds), "currency", descending=[True] * len(kinds) + [False])["currency"]
     names = order.head(MOST_CURRENCIES).sort().to_list()
     shown = coverage.filter(pl.col("currency").is_in(names))
-    first = shown["time"].min()
-    days = (shown["time"].max() - first).days + 1
+    first = earliest(shown["time"])
+    days = (latest(shown["time"]) - first).days + 1
     cells = np.full((len(names), days), np.nan)
     rows = shown["currency"].cast(pl.Enum(names)).to_physical().to_numpy()
     columns = (shown["time"] - first).dt.total_days().to_numpy()

@@ -11,8 +11,9 @@ import polars as pl
 from cryptobot_assets.assets.listings import listing_deps
 from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
 from cryptobot_assets.domain.features import Samples
+from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.models.loading import Scorer, load_scorer
-from cryptobot_assets.partitions import POOLED_MARKET, Group, Partitions, Span
+from cryptobot_assets.partitions import POOLED_MARKET, Group, Partitions
 from cryptobot_assets.pools import STORE
 from cryptobot_assets.progress import Progress
 from cryptobot_assets.storage.listings import left_out, pooled_currencies
@@ -114,8 +115,8 @@ def predict_block(lineup: Lineup, market: str, block: Span, reader: SampleReader
                 if scorer.features != features:
                     continue
                 until = line[index + 1][0].cutoff if index + 1 < len(line) else block.end
-                rows = (samples.time >= _naive(version.cutoff)) & (samples.time < _naive(until))
-                parts.append(_scored(samples.take(rows), version, scorer))
+                own = (samples.time >= _naive(version.cutoff)) & (samples.time < _naive(until))
+                parts.append(_scored(samples.take(own), version, scorer))
     rows = pl.concat([part for part in parts if part.height] or [pl.DataFrame(schema=PREDICTIONS.schema)])
     store.replace(PREDICTIONS, rows, start=start, end=block.end, market=market, currency=block.currency)
     return rows["time"]

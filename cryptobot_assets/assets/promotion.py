@@ -93,7 +93,8 @@ def crown(
     if not _waits(registry.challenger(market), version, evaluations):
         registry.promote(version, alias="challenger", verdict=told)
     if reigning is not None and reigning.override is not None:
-        return reigning, Verdict(verdict.promote, (*verdict.reasons, kept_by_hand(reigning, version)))
+        why = kept_by_hand(reigning, reigning.override, version)
+        return reigning, Verdict(verdict.promote, (*verdict.reasons, why))
     if verdict.promote or reigning is None or reigning.verdict != "passed":
         return registry.promote(version, alias="champion", verdict=told), verdict
     return reigning, verdict
@@ -109,13 +110,13 @@ def _waits(
     return (challenger.algorithm, challenger.source_version) not in judged
 
 
-def kept_by_hand(reigning: RegisteredVersion, candidate: RegisteredVersion) -> str:
+def kept_by_hand(reigning: RegisteredVersion, override: Override, candidate: RegisteredVersion) -> str:
     """Why the gate does not decide, as a sentence."""
     champion = f"{reigning.algorithm} version {reigning.source_version}"
     same = (reigning.source_name, reigning.source_version) == (candidate.source_name, candidate.source_version)
     rest = "" if same else f"; the gate's own candidate is {candidate.algorithm} version {candidate.version}"
     return (
-        f"the alias stays on {champion}: {reigning.override.told}{rest} "
+        f"the alias stays on {champion}: {override.told}{rest} "
         f"(undo with: cryptobot promote --market {reigning.market} --by-gate)"
     )
 

@@ -128,7 +128,7 @@ class Rehearsal:
     def log_trial(self, trial: TrialRecord) -> None:
         """See `TrainingRun.log_trial`."""
 
-    def finish(self, model: FittedModel, card: ModelCard, **figures: Any) -> RegisteredVersion:
+    def finish(self, model: FittedModel, card: ModelCard, **_figures: Any) -> RegisteredVersion:
         """See `TrainingRun.finish`."""
         write_model(model, card, self.folder)
         return self._version

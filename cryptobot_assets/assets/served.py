@@ -38,7 +38,7 @@ def served_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     def served_predictions(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult:
         emptied = empty_spool(settings.home / FOLDER, store)
         if emptied.unreadable:
-            context.log.warning(f"{emptied.unreadable} lines cannot be read: kept in {settings.home / FOLDER}")
+            context.log.warning("%d lines cannot be read: kept in %s", emptied.unreadable, settings.home / FOLDER)
         return dg.MaterializeResult(
             metadata={
                 "rows": emptied.rows,
@@ -61,12 +61,12 @@ def served_assets(partitions: Partitions) -> list[dg.AssetsDefinition]:
     )
     def prediction_outcomes(context: dg.AssetExecutionContext, store: dg.ResourceParam[Store]) -> dg.MaterializeResult:
         rows = write_outcomes(store, settings, datetime.now(UTC))
-        errors = rows["predicted_return"] - rows["realised_return"]
+        squares = (pl.col("predicted_return") - pl.col("realised_return")) ** 2
         by_role = rows.group_by("role").len().sort("role")
         return dg.MaterializeResult(
             metadata={
                 "rows": rows.height,
-                **({"mean_squared_error": float((errors**2).mean())} if rows.height else {}),
+                **({"mean_squared_error": float(rows.select(squares.mean()).item())} if rows.height else {}),
                 **{f"{role}/rows": count for role, count in by_role.iter_rows()},
             }
         )

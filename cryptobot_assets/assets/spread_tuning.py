@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from cryptobot_assets.cluster import Cluster, LentDataLost, open_cluster
+from cryptobot_assets.cluster import Cluster, Lent, LentDataLost, open_cluster
 from cryptobot_assets.models.base import Algorithm, Params
 from cryptobot_assets.models.tuning import PredictFolds, Split, predict_fold
 from cryptobot_assets.settings import Settings
@@ -39,7 +39,7 @@ class FoldsElsewhere:
     def __init__(self, cluster: Cluster, algorithm: Algorithm) -> None:
         self._cluster = cluster
         self._algorithm = algorithm
-        self._lent: list | None = None
+        self._lent: list[Lent] | None = None
 
     def __call__(self, params: Params, splits: Sequence[Split], seed: int) -> list[np.ndarray]:
         for _ in range(LENDINGS - 1):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
-from cryptobot_assets.domain.intervals import parse_day
+from cryptobot_assets.domain.intervals import day_start, parse_day
 from cryptobot_assets.models.algorithms import ALGORITHMS, features_of
 from cryptobot_assets.models.preparation import search_space
 from cryptobot_assets.models.starting_point import NOWHERE, StartingPoint
@@ -41,7 +41,7 @@ def knows_the_holdout(version: RegisteredVersion, tags: Mapping[str, str], setti
     Args:
         tags: those of its run.
     """
-    if settings.holdout_start is None or version.cutoff <= settings.holdout_start:
+    if settings.holdout_from is None or version.cutoff <= day_start(settings.holdout_from):
         return False
     locked = json.loads(tags.get(TRAINING_SETTINGS, "{}")).get("holdout_from")
     return locked is None or parse_day(locked) > settings.holdout_from

@@ -16,6 +16,7 @@ import polars as pl
 
 from cryptobot_assets.audit.pipeline import START, Pipeline, known_by, naive
 from cryptobot_assets.domain.features import Samples
+from cryptobot_assets.domain.instants import latest
 from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.domain.labels import HORIZON
 
@@ -42,7 +43,7 @@ def audit(pipeline: Pipeline, klines: pl.DataFrame) -> Iterator[Finding]:
 
 def market_end(klines: pl.DataFrame) -> datetime:
     """The instant at which the last kline is finished."""
-    return klines["time"].max() + HOUR
+    return latest(klines["time"]) + HOUR
 
 
 def features_know_no_future(pipeline: Pipeline, klines: pl.DataFrame, samples: Samples) -> tuple[bool, str]:
@@ -174,7 +175,9 @@ def another_future(klines: pl.DataFrame, cut: datetime) -> pl.DataFrame:
 
 def _differing(samples: Samples, other: Samples, *, known_at: datetime) -> str:
     """Columns, or rows, that are not the same among the rows known at an instant; empty when all are."""
-    ours, theirs = (one.take(one.time + np.timedelta64(HOUR) <= naive(known_at)) for one in (samples, other))
+    ours, theirs = (
+        one.take(np.less_equal(one.time + np.timedelta64(HOUR), naive(known_at))) for one in (samples, other)
+    )
     if not len(ours) or not len(theirs):
         return "all rows"
     if not (np.array_equal(ours.time, theirs.time) and np.array_equal(ours.currency, theirs.currency)):

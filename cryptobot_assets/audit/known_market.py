@@ -24,8 +24,9 @@ import polars as pl
 from cryptobot_assets.audit.pipeline import INTERVAL, hourly_market, known_by, naive
 from cryptobot_assets.domain.bootstrap import DRAWS, Interval
 from cryptobot_assets.domain.evaluation import Evaluation, evaluate, skill_of
-from cryptobot_assets.domain.features import Samples, make_samples
+from cryptobot_assets.domain.features import Samples, is_stored, make_samples
 from cryptobot_assets.domain.indicators import indicator_frame
+from cryptobot_assets.domain.instants import earliest, latest
 from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.pool_value import Costs
@@ -101,7 +102,7 @@ def judge_market(klines: pl.DataFrame, plan: Plan, *, seed: int) -> Judged:
         klines: currency, time, close, volume; hourly, of at least `plan.days` days.
         seed: of tuning, fits and bootstraps.
     """
-    spans = Spans.of(klines["time"].min(), plan)
+    spans = Spans.of(earliest(klines["time"]), plan)
     rows = _rows_by_features(klines, plan, spans)
     closes = klines.select("currency", "time", "close")
     evaluations: list[Evaluation] = []
@@ -118,12 +119,15 @@ def judge_market(klines: pl.DataFrame, plan: Plan, *, seed: int) -> Judged:
     best = best_candidate([one.candidate for one in evaluations], skill.superior)
     control = next((one.control.net for one in evaluations if one.control), None)
     verdict = judge(best, None, skill=skill, control_net=control)
-    ics = {name: [(one.score.ic, one.score.ic_ci) for one in made] for name, made in records.items()}
+    ics = {
+        name: [(one.score.ic, one.score.ic_ci) for one in made if one.score.ic is not None]
+        for name, made in records.items()
+    }
     nets = {name: [(one.pool.net, one.pool.net_ci) for one in made if one.pool] for name, made in records.items()}
     return Judged(
         best.algorithm,
         verdict,
-        ic={name: covered(found) for name, found in ics.items() if all(value is not None for value, _ in found)},
+        ic={name: covered(found) for name, found in ics.items() if len(found) == len(records[name])},
         net={name: covered(found, multiple=True) for name, found in nets.items()},
     )
 
@@ -174,7 +178,8 @@ def _rows_by_features(klines: pl.DataFrame, plan: Plan, spans: Spans) -> dict[tu
         if is_relative(features):
             made[features] = relative_samples(whole_market(klines), start=spans.start, end=spans.last)
         else:
-            frame = indicator_frame(klines, INTERVAL, spans.start, spans.last + timedelta(days=2))
+            names = {"close", *filter(is_stored, features)}
+            frame = indicator_frame(klines, INTERVAL, spans.start, spans.last + timedelta(days=2), names)
             made[features] = make_samples(
                 frame, features=features, interval=INTERVAL, start=spans.start, end=spans.last, derived=FEATURES
             )
@@ -183,8 +188,8 @@ def _rows_by_features(klines: pl.DataFrame, plan: Plan, spans: Spans) -> dict[tu
 
 def whole_market(klines: pl.DataFrame) -> HourlyMarket:
     """Closes and traded value of hourly klines on their common grid."""
-    start = klines["time"].min()
-    hours = (klines["time"].max() - start) // HOUR + 1
+    start = earliest(klines["time"])
+    hours = (latest(klines["time"]) - start) // HOUR + 1
     return hourly_market(klines, tuple(sorted(klines["currency"].unique())), start, hours)
 
 

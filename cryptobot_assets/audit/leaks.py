@@ -22,6 +22,7 @@ from cryptobot_assets.audit.pipeline import (
     tuned_on,
 )
 from cryptobot_assets.domain.features import Samples
+from cryptobot_assets.domain.instants import latest
 from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.relative import less_the_market
@@ -50,11 +51,13 @@ def _shifted(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _centred(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     padded = np.pad(values, 2, mode="edge")
-    return np.lib.stride_tricks.sliding_window_view(padded, 5).mean(axis=1)
+    smooth: np.ndarray = np.lib.stride_tricks.sliding_window_view(padded, 5).mean(axis=1)
+    return smooth
 
 
 def _scaled_by_all(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return (values - values.mean()) / values.std()
+    scaled: np.ndarray = (values - values.mean()) / values.std()
+    return scaled
 
 
 def _back_filled(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -64,7 +67,8 @@ def _back_filled(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _label_itself(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    return np.nan_to_num(labels)
+    filled: np.ndarray = np.nan_to_num(labels)
+    return filled
 
 
 def _sum_to_the_end(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -99,7 +103,7 @@ def _survivors_ranked(klines: pl.DataFrame, now: datetime) -> Samples:
     """Ranks among the currencies that still trade at the end."""
     known = finished(klines, now)
     last = known.group_by("currency").agg(pl.col("time").max())
-    alive = last.filter(pl.col("time") >= last["time"].max() - DAY)["currency"].implode()
+    alive = last.filter(pl.col("time") >= latest(last["time"]) - DAY)["currency"].implode()
     return ranked_rows(klines.filter(pl.col("currency").is_in(alive)), now)
 
 
@@ -122,7 +126,8 @@ def _scaled_with_the_test(samples: Samples, train: np.ndarray) -> Predict:
     centre, spread = samples.X.mean(axis=0), samples.X.std(axis=0)
 
     def scale(rows: np.ndarray) -> np.ndarray:
-        return np.clip((rows - centre) / np.where(spread > 0, spread, 1.0), -1, 1)
+        clipped: np.ndarray = np.clip((rows - centre) / np.where(spread > 0, spread, 1.0), -1, 1)
+        return clipped
 
     scaled = Samples(samples.features, samples.currency, samples.time, scale(samples.X), samples.y, samples.dropped)
     inner = fit_ridge(scaled, train)
@@ -135,7 +140,7 @@ def _tuned_on_everything(samples: Samples, cutoff: datetime) -> Params:
 
 def _survivors(klines: pl.DataFrame, moment: datetime) -> tuple[str, ...]:
     last = klines.group_by("currency").agg(pl.col("time").max())
-    return tuple(sorted(last.filter(pl.col("time") >= last["time"].max() - DAY)["currency"]))
+    return tuple(sorted(last.filter(pl.col("time") >= latest(last["time"]) - DAY)["currency"]))
 
 
 LEAKS: dict[str, Pipeline] = {

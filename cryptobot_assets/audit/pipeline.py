@@ -131,7 +131,8 @@ def tuned_on(samples: Samples, rows: np.ndarray) -> Params:
 
 def known_by(samples: Samples, moment: datetime) -> np.ndarray:
     """Which rows have a label that ends at or before an instant."""
-    return np.isfinite(samples.y) & (samples.time + np.timedelta64(HOUR + HORIZON) <= naive(moment))
+    known: np.ndarray = np.isfinite(samples.y) & (samples.time + np.timedelta64(HOUR + HORIZON) <= naive(moment))
+    return known
 
 
 def traded_then(klines: pl.DataFrame, moment: datetime) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from cryptobot_assets.automation.failed_ticks import tick_problems
 from cryptobot_assets.automation.freshness import store_problems
 from cryptobot_assets.automation.pages import Pages
 from cryptobot_assets.automation.records import sensor_status
+from cryptobot_assets.errors import ProcessError
 from cryptobot_assets.partitions import Partitions
 from cryptobot_assets.settings import Settings
 
@@ -64,6 +65,8 @@ def alerts(partitions: Partitions) -> dg.Definitions:
         ),
     )
     def alert(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        if context.repository_def is None:
+            raise ProcessError("the alert sensor was not handed what it watches: start it with its code location")
         now, graph = datetime.now(UTC), context.repository_def.asset_graph
         state = watch(context.instance, graph, settings, read_state(context.cursor), now)
         book, messages = look(state.book, problems_of(state, context.instance, graph, settings), now)

@@ -60,9 +60,10 @@ def _trainings(
     for market, reason in reasons.items():
         newest = max(trained.get(market, ()), default=None)
         if newest is not None and today - newest < timedelta(days=settings.retrain_days):
-            context.log.info(f"{market}: trained as of {newest}, less than {settings.retrain_days} days ago; {reason}")
+            told = "%s: trained as of %s, less than %d days ago; %s"
+            context.log.info(told, market, newest, settings.retrain_days, reason)
         elif not can_train(spans, market, today):
-            context.log.warning(f"{market}: indicators do not reach to the day before {today}; {reason}")
+            context.log.warning("%s: indicators do not reach to the day before %s; %s", market, today, reason)
         else:
             key = model_key(market, today)
             asked.append(
@@ -105,6 +106,7 @@ def _new_records(
         cursor[name] = record.storage_id
         run = instance.get_run_by_id(record.run_id)
         if record.partition_key and (run is None or PROCESS_TAG not in run.tags):
-            why = record.asset_materialization.metadata.get(RETRAIN)
-            found[record.partition_key] = (record.storage_id, why.value if why else None)
+            told = record.asset_materialization
+            why = told.metadata.get(RETRAIN) if told is not None else None
+            found[record.partition_key] = (record.storage_id, str(why.value) if why else None)
     return found

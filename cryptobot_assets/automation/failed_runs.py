@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -51,7 +52,7 @@ def failed_runs(
     Without a place what failed so far counts as known. Left out are runs that are tried again by themselves,
     and those inside a command, which tells of them itself.
     """
-    kind = dg.DagsterEventType.RUN_FAILURE
+    kind: Final = dg.DagsterEventType.RUN_FAILURE
     if place is None:
         newest = instance.fetch_run_status_changes(kind, limit=1).records
         return (newest[0].storage_id if newest else 0), list(held)

@@ -50,10 +50,11 @@ def _ingestion_schedule(partitions: Partitions) -> dg.ScheduleDefinition:
         now = market_now(settings, store, tick)
         keys = recent_keys(partitions, now)
         for currency, newest in out_of_reach(trading(store, settings), partitions, now).items():
-            context.log.warning(
+            told = (
                 f"klines of {currency} end on {newest:%Y-%m-%d}, before the {settings.catch_up_days} days a tick looks "
                 f"back: `cryptobot backfill --currencies {currency} --from {newest:%Y-%m-%d} --to {keys[0]}`"
             )
+            context.log.warning(told)
         traded = lives(read_listings(store))
         asked = []
         for group in partitions.live(instance).groups:

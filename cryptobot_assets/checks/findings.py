@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -68,7 +69,7 @@ class Findings:
 
     def _result(self, check: Check, asset: str) -> dg.AssetCheckResult:
         found, places = self._found[check.name], self._places[check.name]
-        figures: dict[str, object] = {"rows_looked_at": self.rows, "found": found}
+        figures: dict[str, Any] = {"rows_looked_at": self.rows, "found": found}
         if found:
             figures["places"] = dg.MetadataValue.md(_listed(places, found))
         return dg.AssetCheckResult(

@@ -176,4 +176,5 @@ def _within_horizon(times: np.ndarray, instants: np.ndarray) -> np.ndarray:
     next_one, previous = instants[np.minimum(after, len(instants) - 1)], instants[np.maximum(after - 1, 0)]
     ahead = (after < len(instants)) & (next_one - times < reach)
     behind = (after > 0) & (times - previous < reach)
-    return ahead | behind
+    apart: np.ndarray = ahead | behind
+    return apart

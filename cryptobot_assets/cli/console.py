@@ -54,7 +54,7 @@ class Stage:
 
     def _show(self, note: str) -> None:
         if self._bar is not None:
-            self._bar.update(0, completed=self.done, note=f"{self._rate()} {note}")
+            self._bar.update(self._bar.task_ids[0], completed=self.done, note=f"{self._rate()} {note}")
             return
         now = time.monotonic()
         if now - self._printed >= LINE_EVERY_SECONDS:

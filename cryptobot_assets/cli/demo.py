@@ -27,7 +27,7 @@ from cryptobot_assets.cli.ranges import missing_ranges, whole_ranges
 from cryptobot_assets.cli.service import ask, start_service
 from cryptobot_assets.deployment import Deployment, open_deployment
 from cryptobot_assets.domain.intervals import DAY, day_start, interval_delta
-from cryptobot_assets.errors import UsageError
+from cryptobot_assets.errors import NoModel, UsageError
 from cryptobot_assets.home import HomeLock
 from cryptobot_assets.models.algorithms import ALGORITHMS, usable_algorithms
 from cryptobot_assets.page.last import last_report
@@ -54,13 +54,16 @@ class DemoPlan:
 
 @dataclass
 class Timings:
-    """Seconds of each stage, in the report's names."""
+    """What each stage took, in the report's names: seconds, and the peak of memory while it ran."""
 
+    memory: PeakMemory
     seconds: dict[str, float] = field(default_factory=dict)
+    peak_mb: dict[str, float] = field(default_factory=dict)
 
     def add(self, name: str, seconds: float) -> None:
-        """Count `seconds` more of a stage."""
-        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        """A stage has ended; memory is counted since the one before did."""
+        self.seconds[name] = seconds
+        self.peak_mb[name] = self.memory.lately_mb()
 
 
 def demo_plan(
@@ -92,9 +95,9 @@ def run_demo(plan: DemoPlan, settings: Settings) -> dict[str, Any]:
     there and ends in the same tables.
     """
     started = time.monotonic()
-    timings = Timings()
     require_same_market(read_profile(settings.home), plan.market, settings.home)
     with HomeLock(settings.home, "cryptobot demo"), PeakMemory() as memory, Supervisor() as supervisor:
+        timings = Timings(memory)
         say(f"Home {settings.home}")
         say(f"Exchange: {plan.market.title}, {plan.market.interval} klines")
         url = start_market(plan.market, supervisor, settings.home / "logs")
@@ -108,9 +111,10 @@ def run_demo(plan: DemoPlan, settings: Settings) -> dict[str, Any]:
             evaluate(deployment, cutoffs[0], live, timings)
             report = describe(deployment, plan, live)
             report["prediction"] = serve_once(deployment, supervisor, live, timings)
-    timings.add("total", time.monotonic() - started)
-    report["seconds"] = {name: round(value, 2) for name, value in timings.seconds.items()}
+    seconds = timings.seconds | {"total": time.monotonic() - started}
+    report["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
     report["peak_rss_mb"] = round(memory.peak_mb, 1)
+    report["peak_rss_mb_by_stage"] = {name: round(value, 1) for name, value in timings.peak_mb.items()}
     if plan.report is not None:
         plan.report.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
     show(report, plan)
@@ -223,6 +227,8 @@ def judged_report(settings: Settings) -> dict[str, Any]:
     """The parts that the evaluation of a moment ago found and left in its page, and the champion since then."""
     found = last_report(page_path(settings, POOLED_MARKET))
     champion = open_registry(settings).champion(POOLED_MARKET)
+    if found is None or champion is None:
+        raise NoModel(f"market {POOLED_MARKET} has no report or no champion yet: run the demo again")
     parts = {name: found[name] for name in ("models", "control", "skill", "words")}
     return parts | {"champion": champion_part(champion)}
 

@@ -277,7 +277,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 whatever failed, the caller gets one line and an exit code
         _fail(error, 2 if isinstance(error, UsageError) else 1, debug=debug)
 
 

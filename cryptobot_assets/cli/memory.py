@@ -19,6 +19,7 @@ class PeakMemory:
 
     def __init__(self) -> None:
         self.peak_mb = 0.0
+        self._lately_mb = 0.0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="peak-memory", daemon=True)
 
@@ -32,10 +33,19 @@ class PeakMemory:
         self._stopped.set()
         self._thread.join()
 
+    def lately_mb(self) -> float:
+        """The peak since this was last asked, what is held now included."""
+        self._look()
+        lately, self._lately_mb = self._lately_mb, 0.0
+        return lately
+
     def _watch(self) -> None:
-        process = psutil.Process()
         while not self._stopped.wait(SAMPLE_SECONDS):
-            self.peak_mb = max(self.peak_mb, _resident_mb(process))
+            self._look()
+
+    def _look(self) -> None:
+        now = _resident_mb(psutil.Process())
+        self.peak_mb, self._lately_mb = max(self.peak_mb, now), max(self._lately_mb, now)
 
 
 def _resident_mb(process: psutil.Process) -> float:

@@ -33,9 +33,9 @@ def run_status(settings: Settings, *, as_json: bool) -> None:
     fills = store.read(PAPER_FILLS, start=max(figures.start, figures.end - 7 * DAY), market=market, account=BOT)
     fills = fills.sort("time", "currency").tail(FILLS_SHOWN).drop("market", "account")
     if as_json:
-        told = {"market": market, **_costs(settings), **figured(figures)}
         rows = {"holdings": holdings.to_dicts(), "fills": fills.to_dicts()}
-        say(json.dumps(told | rows, indent=2, default=_plain))
+        whole = {"market": market, **_costs(settings), **figured(figures), **rows}
+        say(json.dumps(whole, indent=2, default=_plain))
         return
     _say_figures(f"paper bot of {market}, rule {figures.rule}", figures, settings)
     held = [[row["currency"], f"{row['quantity']:,.6g}", f"{row['value']:,.2f}"] for row in holdings.to_dicts()]

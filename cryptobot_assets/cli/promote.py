@@ -42,7 +42,8 @@ def run_promote(settings: Settings, market: str, model: str, version: str, reaso
         tried=overfitting_of(registry, settings, market, evaluations),
     )
     say(f"{champion.algorithm} version {champion.source_version} serves {market} now ({champion.verdict}).")
-    say(f"  ! {champion.override.told}")
+    if champion.override is not None:
+        say(f"  ! {champion.override.told}")
     say("What the gate says of it:")
     for line in champion.reasons:
         say(f"  - {line}")

@@ -44,7 +44,7 @@ def run_report(
         parts = report_of(evidence, registry, settings)
     else:
         page = make_page(store, registry, settings, evidence, now=datetime.now(UTC))
-        parts = page.report
+        parts = dict(page.report)
         write_page(html, page.text)
     if as_json:
         print(json.dumps({name: parts[name] for name in ("models", "control", "champion")}, indent=2, allow_nan=False))

@@ -39,4 +39,5 @@ def ask(url: str, request: dict[str, Any], *, api_key: str | None = None) -> dic
         raise ProcessError(f"the prediction service at {url} did not answer: {type(error).__name__}") from error
     if answer.status_code != 200:
         raise ProcessError(f"the prediction service refused {request}: HTTP {answer.status_code} {answer.text[:300]}")
-    return answer.json()
+    reply: dict[str, Any] = answer.json()
+    return reply

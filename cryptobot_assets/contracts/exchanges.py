@@ -6,7 +6,7 @@ a symbol whose trading began at most a few days before the server's present. `in
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import polars as pl
@@ -36,9 +36,9 @@ class ExchangeContract:
         return self.read(exchange, currency, interval, first, exchange.server_time() + DAY)
 
     @staticmethod
-    def read(exchange: ExchangeClient, *asked: object) -> pl.DataFrame:
+    def read(exchange: ExchangeClient, currency: str, interval: str, start: datetime, end: datetime) -> pl.DataFrame:
         """All pages of `klines` as one frame."""
-        pages = list(exchange.klines(*asked))
+        pages = list(exchange.klines(currency, interval, start, end))
         assert all(page.height for page in pages), "a page without a kline"
         return pl.concat(pages) if pages else pl.DataFrame(schema=KLINE_SCHEMA)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -40,7 +41,7 @@ def make_closes(
     return frame.select(pl.lit(currency).alias("currency"), "time", "close")
 
 
-def make_klines(count: int, **closes: object) -> pl.DataFrame:
+def make_klines(count: int, **closes: Any) -> pl.DataFrame:
     """Klines around `make_closes` that keep every rule."""
     frame = make_closes(count, **closes)
     return frame.with_columns(

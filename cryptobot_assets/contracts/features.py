@@ -40,7 +40,7 @@ class FeatureContract:
     @pytest.fixture(params=["1h", "1m"])
     def interval(self, request: pytest.FixtureRequest) -> str:
         """Every interval that is stored."""
-        return request.param
+        return str(request.param)
 
     @pytest.fixture
     def start(self, feature: str) -> datetime:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cryptobot_assets.domain.promotion import BASELINES
 from cryptobot_assets.models.algorithms import ALGORITHMS
-from cryptobot_assets.models.base import FittedModel
+from cryptobot_assets.models.base import FittedModel, Value
 from cryptobot_assets.models.card import ModelCard, warmup, write_model
 from cryptobot_assets.models.loading import load_scorer, warm_up
 from cryptobot_assets.models.preparation import TrainingRows
@@ -55,15 +56,15 @@ def make_card(model: FittedModel, *, algorithm: str = "ridge", market: str = "AL
     )
 
 
-def default_params(algorithm: str) -> dict[str, float | int]:
+def default_params(algorithm: str) -> dict[str, Value]:
     """Where the search of an algorithm starts."""
     return {name: span.default for name, span in ALGORITHMS[algorithm].space.items()}
 
 
-def fit_default(algorithm: str, X: np.ndarray, y: np.ndarray, **options: object) -> FittedModel:
+def fit_default(algorithm: str, X: np.ndarray, y: np.ndarray, **options: Any) -> FittedModel:
     """The algorithm fitted with its default parameters on hourly rows."""
-    options = {"seed": 3, "time": make_hours(len(y))} | options
-    return ALGORITHMS[algorithm].fit(X, y, params=default_params(algorithm), **options)
+    asked: dict[str, Any] = {"seed": 3, "time": make_hours(len(y)), **options}
+    return ALGORITHMS[algorithm].fit(X, y, params=default_params(algorithm), **asked)
 
 
 def holds_no_pickle(folder: Path) -> bool:

@@ -33,7 +33,7 @@ class RuleContract:
     @pytest.fixture(params=[1, 3])
     def places(self, request: pytest.FixtureRequest) -> int:
         """Currencies to hold."""
-        return request.param
+        return int(request.param)
 
     def test_weights_are_never_negative_and_never_more_than_the_capital(
         self, rule: AllocationRule, places: int

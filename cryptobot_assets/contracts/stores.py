@@ -7,8 +7,6 @@ call it) and gives a fixture `address` that the opener turns into an empty store
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from multiprocessing.connection import Connection
@@ -65,20 +63,20 @@ class StoreContract:
     # Reading what was written
 
     @EVERY_TABLE
-    def test_what_was_written_is_read(self, store: Store, table: Table):
+    def test_what_was_written_is_read(self, store: Store, table: Table) -> None:
         rows = make_rows(table)
         assert store.replace(table, rows.reverse(), start=START, end=END) == rows.height
         assert_frame_equal(store.read(table), rows.sort(table.key), check_exact=True)
 
     @EVERY_TABLE
-    def test_a_table_never_written_is_empty(self, store: Store, table: Table):
+    def test_a_table_never_written_is_empty(self, store: Store, table: Table) -> None:
         assert_frame_equal(store.read(table), pl.DataFrame(schema=table.schema))
         assert store.read(table, columns=["time"], currency="BTCUSDT").schema == pl.Schema(
             {"time": table.schema["time"]}
         )
         assert store.query(f"SELECT count(*) AS n FROM {table.name}")["n"].to_list() == [0]
 
-    def test_columns_come_as_asked_and_in_the_order_of_the_key(self, store: Store):
+    def test_columns_come_as_asked_and_in_the_order_of_the_key(self, store: Store) -> None:
         for name in ("ETHUSDT", "ADAUSDT"):
             rows = make_rows(KLINES, currency=name, seed=len(name) + ord(name[0]))
             store.replace(KLINES, rows.reverse(), start=START, end=END, currency=name)
@@ -88,7 +86,7 @@ class StoreContract:
         assert_frame_equal(store.read(KLINES, columns=["close", "time"]), whole.select("close", "time"))
         assert_frame_equal(store.read(KLINES, columns=["close"]), whole.select("close"))
 
-    def test_ranges_hold_their_start_and_not_their_end(self, store: Store):
+    def test_ranges_hold_their_start_and_not_their_end(self, store: Store) -> None:
         rows = make_rows(KLINES)
         store.replace(KLINES, rows, start=START, end=END, currency="BTCUSDT")
         read = store.read(KLINES, start=hours_after(5), end=hours_after(9))
@@ -99,7 +97,7 @@ class StoreContract:
         east = timezone(timedelta(hours=9))
         assert store.read(KLINES, start=hours_after(46).astimezone(east)).height == 2
 
-    def test_filters_take_one_value_or_several(self, store: Store):
+    def test_filters_take_one_value_or_several(self, store: Store) -> None:
         names = ("ADAUSDT", "BTCUSDT", "ETHUSDT")
         for name in names:
             store.replace(KLINES, make_rows(KLINES, 3, currency=name), start=START, end=END, currency=name)
@@ -109,7 +107,7 @@ class StoreContract:
         assert store.read(KLINES, currency=[]).is_empty()
         assert store.read(KLINES, currency="BTCUSDT", source="rest", start=hours_after(2)).height == 1
 
-    def test_quotes_in_a_value_are_only_letters(self, store: Store):
+    def test_quotes_in_a_value_are_only_letters(self, store: Store) -> None:
         market = "O'Neil' OR '1'='1"
         rows = make_rows(PREDICTIONS).with_columns(market=pl.lit(market))
         store.replace(PREDICTIONS, make_rows(PREDICTIONS), start=START, end=END, market="ALL")
@@ -117,7 +115,7 @@ class StoreContract:
             store.replace(PREDICTIONS, rows, start=START, end=END, market=market)
         assert store.read(PREDICTIONS, market=market).height == store.read(PREDICTIONS, market="ALL").height == 48
 
-    def test_rows_are_counted_by_day_and_by_month(self, store: Store):
+    def test_rows_are_counted_by_day_and_by_month(self, store: Store) -> None:
         assert store.counts(KLINES, every="day").is_empty()
         for name, count in (("ETHUSDT", 30), ("BTCUSDT", 48)):
             rows = make_rows(KLINES, count, currency=name)
@@ -135,13 +133,13 @@ class StoreContract:
     # Replacing
 
     @EVERY_TABLE
-    def test_writing_twice_leaves_one_copy(self, store: Store, table: Table):
+    def test_writing_twice_leaves_one_copy(self, store: Store, table: Table) -> None:
         rows = make_rows(table)
         for _ in range(2):
             store.replace(table, rows, start=START, end=END, currency="BTCUSDT")
         assert_frame_equal(store.read(table), rows.sort(table.key), check_exact=True)
 
-    def test_only_the_span_is_replaced(self, store: Store):
+    def test_only_the_span_is_replaced(self, store: Store) -> None:
         for name in ("BTCUSDT", "ETHUSDT"):
             store.replace(KLINES, priced(1.0, name), start=START, end=END, currency=name)
         first, end = hours_after(10), hours_after(20)
@@ -153,7 +151,7 @@ class StoreContract:
         assert_frame_equal(store.read(KLINES, currency="ETHUSDT"), priced(1.0, "ETHUSDT"))
 
     @pytest.mark.parametrize("table", [KLINES, INDICATORS, GAPS], ids=lambda table: table.name)
-    def test_spans_are_the_first_and_newest_time_of_each_currency(self, store: Store, table: Table):
+    def test_spans_are_the_first_and_newest_time_of_each_currency(self, store: Store, table: Table) -> None:
         assert store.spans(table) == {}
         ether = make_rows(table, 10, currency="ETHUSDT").with_columns(pl.col("time") + timedelta(milliseconds=1))
         rows = pl.concat([make_rows(table), ether])
@@ -163,14 +161,14 @@ class StoreContract:
         held = rows.group_by("currency").agg(pl.col("time").min().alias("first"), pl.col("time").max().alias("newest"))
         assert store.spans(table) == {name: (first, newest) for name, first, newest in held.iter_rows()}
 
-    def test_rows_may_come_in_any_order(self, store: Store):
+    def test_rows_may_come_in_any_order(self, store: Store) -> None:
         rows = pl.concat([priced(1.0), priced(2.0, "ETHUSDT")])
         store.replace(KLINES, rows.sample(fraction=1, shuffle=True, seed=1), start=START, end=END)
         assert_frame_equal(store.read(KLINES), rows, check_exact=True)
         assert_frame_equal(store.read(KLINES, currency="ETHUSDT"), priced(2.0, "ETHUSDT"), check_exact=True)
 
     @pytest.mark.parametrize("table", [KLINES, INDICATORS, GAPS], ids=lambda table: table.name)
-    def test_several_currencies_are_replaced_at_once(self, store: Store, table: Table):
+    def test_several_currencies_are_replaced_at_once(self, store: Store, table: Table) -> None:
         names = ("BTCUSDT", "ETHUSDT", "XRPUSDT")
         before = {name: make_rows(table, currency=name) for name in names}
         store.replace(table, pl.concat(before.values()), start=START, end=END)
@@ -187,17 +185,17 @@ class StoreContract:
         assert store.replace(table, fresh.clear(), start=START, end=END, currency=[]) == 0
         assert store.read(table, currency="XRPUSDT").height == before["XRPUSDT"].height
 
-    def test_no_rows_empty_the_span(self, store: Store):
+    def test_no_rows_empty_the_span(self, store: Store) -> None:
         store.replace(KLINES, priced(1.0), start=START, end=END, currency="BTCUSDT")
         assert store.replace(KLINES, priced(1.0).clear(), start=hours_after(1), end=END, currency="BTCUSDT") == 0
         assert store.read(KLINES)["time"].to_list() == [START]
 
-    def test_an_open_span_is_everything_of_the_key(self, store: Store):
+    def test_an_open_span_is_everything_of_the_key(self, store: Store) -> None:
         store.replace(KLINES, priced(1.0), start=START, end=END, currency="BTCUSDT")
         store.replace(KLINES, priced(2.0).head(3), start=None, end=None, currency="BTCUSDT")
         assert store.read(KLINES)["close"].to_list() == [2.0] * 3
 
-    def test_a_span_may_end_within_a_second(self, store: Store):
+    def test_a_span_may_end_within_a_second(self, store: Store) -> None:
         end = START + timedelta(milliseconds=500)
         for price in (1.0, 2.0):
             store.replace(KLINES, priced(price).head(1), start=START, end=end, currency="BTCUSDT")
@@ -211,21 +209,23 @@ class StoreContract:
             (START, END, "ETHUSDT"),
         ],
     )
-    def test_rows_outside_the_span_are_refused(self, store: Store, start: datetime, end: datetime, currency: str):
+    def test_rows_outside_the_span_are_refused(
+        self, store: Store, start: datetime, end: datetime, currency: str
+    ) -> None:
         store.replace(KLINES, priced(1.0), start=START, end=END, currency="BTCUSDT")
         with pytest.raises(StoreError, match="klines: rows outside the span"):
             store.replace(KLINES, priced(2.0), start=start, end=end, currency=currency)
         assert_frame_equal(store.read(KLINES), priced(1.0))
 
     @EVERY_TABLE
-    def test_a_key_given_twice_is_refused(self, store: Store, table: Table):
+    def test_a_key_given_twice_is_refused(self, store: Store, table: Table) -> None:
         rows = make_rows(table)
         store.replace(table, rows, start=START, end=END)
         with pytest.raises(StoreError, match=f"{table.name}: rows repeat a key"):
             store.replace(table, pl.concat([rows, rows.tail(1)]), start=START, end=END)
         assert_frame_equal(store.read(table), rows.sort(table.key))
 
-    def test_rows_that_break_a_rule_are_refused_and_the_old_ones_stay(self, store: Store):
+    def test_rows_that_break_a_rule_are_refused_and_the_old_ones_stay(self, store: Store) -> None:
         for table in TABLES.values():
             store.replace(table, make_rows(table), start=None, end=None)
         for table, values in BROKEN:
@@ -235,7 +235,7 @@ class StoreContract:
         for table in TABLES.values():
             assert_frame_equal(store.read(table), make_rows(table).sort(table.key), check_exact=True)
 
-    def test_a_refusal_names_the_rule(self, store: Store):
+    def test_a_refusal_names_the_rule(self, store: Store) -> None:
         with pytest.raises(StoreError, match="refused the rows: low_is_positive"):
             store.replace(KLINES, spoil(make_rows(KLINES), {"low": -1.0}), start=None, end=None)
         with pytest.raises(StoreError, match="numbers_are_finite"):
@@ -243,7 +243,7 @@ class StoreContract:
 
     # Versions
 
-    def test_the_version_changes_with_the_content_of_its_table(self, store: Store, address: str):
+    def test_the_version_changes_with_the_content_of_its_table(self, store: Store, address: str) -> None:
         seen = [store.version(KLINES)]
         for price in (1.0, 2.0):
             store.replace(KLINES, priced(price), start=START, end=END, currency="BTCUSDT")
@@ -252,7 +252,7 @@ class StoreContract:
         assert store.version(KLINES) == type(self).opener(address).version(KLINES) == seen[-1]
         assert store.version(INDICATORS) == type(self).opener(f"{address}").version(INDICATORS)
 
-    def test_a_table_is_read_as_of_a_version_or_as_it_is(self, store: Store):
+    def test_a_table_is_read_as_of_a_version_or_as_it_is(self, store: Store) -> None:
         versions = []
         for price in (1.0, 2.0):
             store.replace(KLINES, priced(price), start=START, end=END)
@@ -261,7 +261,7 @@ class StoreContract:
         assert closes in ([[1.0], [2.0]], [[2.0], [2.0]])
         assert store.read(KLINES)["close"].unique().to_list() == [2.0]
 
-    def test_a_store_opened_before_sees_what_another_writes(self, store: Store, address: str):
+    def test_a_store_opened_before_sees_what_another_writes(self, store: Store, address: str) -> None:
         other = type(self).opener(address)
         assert other.read(KLINES).is_empty()
         for price in (1.0, 2.0):
@@ -271,7 +271,7 @@ class StoreContract:
     # Upkeep
 
     @EVERY_TABLE
-    def test_upkeep_changes_no_row(self, store: Store, table: Table):
+    def test_upkeep_changes_no_row(self, store: Store, table: Table) -> None:
         assert store.maintain(table, history=timedelta(days=30)) == {}
         rows = make_rows(table)
         store.replace(table, rows, start=START, end=END)
@@ -283,7 +283,7 @@ class StoreContract:
     @pytest.mark.parametrize("others", [make_rows(GAPS, seed=1).head(20), make_rows(GAPS).clear()])
     def test_rows_made_of_what_has_changed_meanwhile_are_refused(
         self, store: Store, address: str, others: pl.DataFrame
-    ):
+    ) -> None:
         rows = make_rows(GAPS)
         store.replace(GAPS, rows, start=START, end=END, currency="BTCUSDT")
         version = store.version(GAPS)
@@ -295,7 +295,7 @@ class StoreContract:
         store.replace(GAPS, rows.head(3), start=START, end=END, since=version, currency="BTCUSDT")
         assert_frame_equal(store.read(GAPS), rows.head(3))
 
-    def test_the_first_rows_of_a_table_are_not_overwritten_unseen(self, store: Store, address: str):
+    def test_the_first_rows_of_a_table_are_not_overwritten_unseen(self, store: Store, address: str) -> None:
         version, rows = store.version(GAPS), make_rows(GAPS)
         store.replace(GAPS, rows, start=START, end=END, since=version, currency="BTCUSDT")
         with pytest.raises(Overtaken):
@@ -304,7 +304,7 @@ class StoreContract:
 
     # Several processes
 
-    def test_processes_writing_at_once_lose_and_double_nothing(self, store: Store, address: str):
+    def test_processes_writing_at_once_lose_and_double_nothing(self, store: Store, address: str) -> None:
         """One writes a currency of its own, two the same span of another, all of them making the table."""
         work = [("BTCUSDT", range(1, 9)), ("ETHUSDT", range(11, 19)), ("ETHUSDT", range(21, 29))]
         together = SPAWN.Barrier(len(work))
@@ -324,7 +324,7 @@ class StoreContract:
         with pytest.raises(StoreError, match="low_is_positive"):
             store.replace(KLINES, spoil(make_rows(KLINES), {"low": -1.0}), start=None, end=None)
 
-    def test_a_writer_killed_at_any_instant_leaves_whole_rows(self, store: Store, address: str):
+    def test_a_writer_killed_at_any_instant_leaves_whole_rows(self, store: Store, address: str) -> None:
         store.replace(KLINES, priced(1.0), start=START, end=END, currency="BTCUSDT")
         begun, tell = SPAWN.Pipe(duplex=False)
         writer = SPAWN.Process(target=write_for_ever, args=(type(self).opener, address, tell))
@@ -332,7 +332,7 @@ class StoreContract:
         assert begun.poll(60)
         begun.recv()
         writer.join(0.01)
-        os.kill(writer.pid, signal.SIGKILL)
+        writer.kill()
         writer.join(10)
         told = 2
         while begun.poll():
@@ -345,7 +345,7 @@ class StoreContract:
 
     # SQL
 
-    def test_sql_reads_the_tables_in_utc(self, store: Store):
+    def test_sql_reads_the_tables_in_utc(self, store: Store) -> None:
         for table in (KLINES, INDICATORS, PREDICTIONS, GAPS):
             store.replace(table, make_rows(table), start=START, end=END)
             assert store.query(f"SELECT count(*) AS n FROM {table.name}")["n"].item() == 48
@@ -376,7 +376,7 @@ class StoreContract:
             "",
         ],
     )
-    def test_sql_that_is_not_one_select_over_the_tables_is_refused(self, store: Store, sql: str):
+    def test_sql_that_is_not_one_select_over_the_tables_is_refused(self, store: Store, sql: str) -> None:
         with pytest.raises(UsageError, match=r"^SQL: ") as refusal:
             store.query(sql)
         assert "\n" not in str(refusal.value)

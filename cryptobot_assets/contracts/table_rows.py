@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import polars as pl
 
@@ -25,7 +26,7 @@ from cryptobot_assets.storage.store import (
 
 END = hours_after(48)
 
-BROKEN = [
+BROKEN: list[tuple[Table, dict[str, Any]]] = [
     *[(KLINES, {name: None}) for name in ("currency", "time", "open", "high", "low", "close", "volume", "source")],
     *[(KLINES, {name: float("nan")}) for name in ("open", "high", "low", "close", "volume", "quote_volume")],
     *[(KLINES, {name: float("inf")}) for name in ("high", "volume")],
@@ -78,9 +79,11 @@ PAPER = {
 """By table of the paper ledger: values of a row that keeps the rules."""
 
 
-def make_rows(table: Table, count: int = 48, *, currency: str = "BTCUSDT", seed: int = 0) -> pl.DataFrame:
+def make_rows(  # noqa: PLR0911 a branch for each kind of table
+    table: Table, count: int = 48, *, currency: str = "BTCUSDT", seed: int = 0
+) -> pl.DataFrame:
     """Hourly rows from `START` on that keep the table's rules."""
-    options = {"currency": currency, "seed": seed}
+    options: dict[str, Any] = {"currency": currency, "seed": seed}
     if table is KLINES:
         return make_klines(count, **options)
     closes = make_closes(count, **options)

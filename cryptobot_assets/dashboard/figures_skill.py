@@ -82,7 +82,7 @@ def currency_figure(skills: pl.DataFrame) -> go.Figure:
     """Rank correlation over time of each currency, best first: columns currency, ic, reach."""
     height = max(180, 26 * skills.height + 90)
     made = blank("", x_title="rank correlation over time (-1 to 1)", height=height)
-    reach = float(skills["reach"].max())
+    reach = float(skills.select(pl.max("reach")).item())
     made.add_vrect(x0=-reach, x1=reach, fillcolor=GREY, opacity=0.15, line_width=0)
     made.add_bar(x=skills["ic"], y=skills["currency"], orientation="h", marker_color=BLUE, name="IC")
     made.update_yaxes(autorange="reversed")

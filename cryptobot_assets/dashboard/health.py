@@ -28,7 +28,9 @@ class Freshness:
     age_hours: float
 
 
-def freshness(spans: Mapping[str, Mapping[str, tuple]], interval: str, now: datetime) -> list[Freshness]:
+def freshness(
+    spans: Mapping[str, Mapping[str, tuple[datetime, datetime]]], interval: str, now: datetime
+) -> list[Freshness]:
     """Every currency that has klines, the stalest first.
 
     Args:

@@ -95,7 +95,12 @@ def evaluated(
     return rows.drop_nulls("realised_return"), found[0] if found else None
 
 
-def skill(store: Store, settings: Settings, chosen: Selection, alone: bool) -> Skill | None:
+def skill(
+    store: Store,
+    settings: Settings,
+    chosen: Selection,
+    alone: bool,  # noqa: FBT001 the arguments of a query are handed over in order, and are the key of its answer
+) -> Skill | None:
     """Errors, direction, IC and calibration; None while no outcome is known."""
     rows, evaluation = evaluated(store, settings, chosen, alone=alone)
     if evaluation is None:

@@ -71,7 +71,7 @@ def span_of(settings: Settings, first: date, last: date) -> Span:
     Labels reach 24 hours further, so that the day before the holdout is hidden too.
     """
     start, end = day_start(first), day_start(last) + DAY
-    until = open_end(settings, end)
+    until = open_end(settings, end) or end
     return Span(start, max(start, until), cut=until < end)
 
 

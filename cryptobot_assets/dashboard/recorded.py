@@ -8,6 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
+from cryptobot_assets.domain.instants import earliest
 from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.domain.paper_figures import Figures, figures_of, holdings_of
 from cryptobot_assets.domain.paper_ledger import BOT
@@ -96,7 +97,7 @@ def record(store: Store, market: str) -> Record | None:
     outcomes = store.read(PREDICTION_OUTCOMES, start=since, market=market)
     return Record(
         served["prediction_id"].n_unique(),
-        served["served_at"].min() or since,
+        earliest(served["served_at"]) if served.height else since,
         newest,
         by_version(outcomes),
         by_day(outcomes),

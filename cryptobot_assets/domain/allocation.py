@@ -64,7 +64,8 @@ def better_share(score: np.ndarray) -> np.ndarray:
 
 def equal(chosen: np.ndarray) -> np.ndarray:
     """Equal weights of the chosen, (s, n); nothing where none is."""
-    return chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1)
+    weights: np.ndarray = chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1)
+    return weights
 
 
 def top(k: int) -> Rule:
@@ -105,7 +106,8 @@ def keep_while_wanted(k: int, share: float) -> Rule:
         with np.errstate(invalid="ignore"):
             bought = np.isfinite(order) & (order + 0.5 < free)
         stays = np.where(kept, decision.held, 0.0)
-        return stays + equal(bought) * (1 - stays.sum(axis=1, keepdims=True))
+        wish: np.ndarray = stays + equal(bought) * (1 - stays.sum(axis=1, keepdims=True))
+        return wish
 
     return rule
 
@@ -146,7 +148,8 @@ def capped(chosen: Rule) -> Rule:
     """Another rule's wish, each weight cut to what the market can take; what is cut off stays in cash."""
 
     def rule(decision: Decision) -> np.ndarray:
-        return np.minimum(chosen(decision), np.maximum(decision.most, 0.0))
+        cut: np.ndarray = np.minimum(chosen(decision), np.maximum(decision.most, 0.0))
+        return cut
 
     return rule
 
@@ -154,4 +157,5 @@ def capped(chosen: Rule) -> Rule:
 def _first(score: np.ndarray, k: int) -> np.ndarray:
     rank = better_share(score) * np.isfinite(score).sum(axis=1, keepdims=True)
     with np.errstate(invalid="ignore"):
-        return np.isfinite(rank) & (rank + 0.5 < k)
+        first: np.ndarray = np.isfinite(rank) & (rank + 0.5 < k)
+        return first

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -53,8 +54,9 @@ def bootstrap_interval(
     Returns:
         (low, high), or None with fewer than `FEWEST_SAMPLES` rows or no draws.
     """
-    options = {"block": block, "overlap": overlap, "positive": positive, "seed": seed, "draws": draws, "level": level}
-    bands = bootstrap_bands(samples, statistic, **options)
+    bands = bootstrap_bands(
+        samples, statistic, block=block, overlap=overlap, positive=positive, seed=seed, draws=draws, level=level
+    )
     return None if bands is None else (float(bands[0]), float(bands[1]))
 
 
@@ -80,11 +82,11 @@ def bootstrap_bands(
     if len(samples) < FEWEST_SAMPLES or not draws:
         return None
     block = max(min(block, len(samples) / 3), 1)
-    values = [statistic(samples[rows]) for rows in _resampled(len(samples), block, seed, draws)]
+    values = np.array([statistic(samples[rows]) for rows in _resampled(len(samples), block, seed, draws)])
     bounds = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
     middle = statistic(samples) if middle is None else middle
     factor = understatement(len(samples), block=block, overlap=overlap, level=level)
-    plain = middle + factor * (bounds - middle)
+    plain: np.ndarray = middle + factor * (bounds - middle)
     if not positive:
         return plain
     known = np.minimum(bounds[0], middle) > 0
@@ -107,7 +109,8 @@ def _kept(rows: int, block: float, seed: int, draws: int) -> np.ndarray:
 def _draw_rows(rows: int, block: float, seed: int, draws: int) -> Iterator[np.ndarray]:
     from arch.bootstrap import StationaryBootstrap  # a second of imports that only reports need
 
-    resampled = StationaryBootstrap(block, np.arange(rows, dtype=np.int32), seed=seed)
+    mean_length: Any = block  # any number, which the library's types have as a whole one
+    resampled = StationaryBootstrap(mean_length, np.arange(rows, dtype=np.int32), seed=seed)
     return (drawn[0] for drawn, _ in resampled.bootstrap(draws))
 
 

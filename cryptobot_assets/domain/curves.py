@@ -178,7 +178,10 @@ def equity_band(daily: np.ndarray, *, seed: int, draws: int = DRAWS) -> Band | N
         seed=seed,
         draws=draws,
     )
-    return None if bands is None else tuple(np.concatenate([[1.0], side]) for side in bands)
+    if bands is None:
+        return None
+    lows, highs = (np.concatenate([[1.0], side]) for side in bands)
+    return lows, highs
 
 
 def cost_curve(run: Run) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ import polars as pl
 
 from cryptobot_assets.domain.bootstrap import DRAWS
 from cryptobot_assets.domain.conformal import LEVEL, Coverage
+from cryptobot_assets.domain.instants import earliest, latest
 from cryptobot_assets.domain.metrics import Score, at_whole_hours, score
 from cryptobot_assets.domain.pool_value import (
     Control,
@@ -95,8 +96,8 @@ def evaluate(
         algorithm=newest["algorithm"],
         version=newest["version"],
         cutoff=newest["cutoff"],
-        start=known["time"].min(),
-        end=known["time"].max(),
+        start=earliest(known["time"]),
+        end=latest(known["time"]),
         score=score(known, interval, seed=seed, draws=draws),
         pool=pool_value(hours, costs, seed_value=replaced_formula(known), seed=seed, draws=draws) if hours else None,
         control=control(hours, costs) if hours else None,
@@ -123,7 +124,7 @@ def report_row(
     row = evaluation.score
     classes = row.classification
     pool = evaluation.pool
-    return finite(
+    entry: dict[str, Any] = finite(
         {
             "market": evaluation.market,
             "algorithm": evaluation.algorithm,
@@ -158,6 +159,7 @@ def report_row(
             },
         }
     )
+    return entry
 
 
 def _coverage(held: Coverage | None) -> dict[str, Any]:
@@ -195,11 +197,12 @@ def verdict_in_words(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _against_control(evaluations: Sequence[Evaluation]) -> str:
-    winners = [one for one in evaluations if one.pool.net > one.control.net]
-    held = evaluations[0].control.net
+    compared = [(one.algorithm, one.pool, one.control.net) for one in evaluations if one.pool and one.control]
+    held = compared[0][2]
+    winners = [(name, pool, holding) for name, pool, holding in compared if pool.net > holding]
     if not winners:
         return f"No model beats the control ({held:.3f} by holding) after costs."
-    clear = [one.algorithm for one in winners if one.pool.net_ci and one.pool.net_ci[0] > one.control.net]
-    names = ", ".join(one.algorithm for one in winners)
+    clear = [name for name, pool, holding in winners if pool.net_ci and pool.net_ci[0] > holding]
+    names = ", ".join(name for name, _, _ in winners)
     sure = f"; with its 90 % interval only {', '.join(clear)}" if clear else "; none of them with its 90 % interval"
     return f"{names} beat the control ({held:.3f} by holding) after costs{sure}."

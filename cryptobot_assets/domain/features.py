@@ -8,15 +8,17 @@ by a `DerivedFeature` that another package brings.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.grid import HourGrid, to_grid
+from cryptobot_assets.domain.grid import MICROSECOND, HourGrid, lay, microseconds
 from cryptobot_assets.domain.indicators import INDICATOR_NAMES, INDICATORS
 from cryptobot_assets.domain.intervals import HOUR, floor_hour, interval_delta
 from cryptobot_assets.domain.labels import HORIZON, HORIZON_HOURS, label_array
@@ -31,10 +33,18 @@ DEFAULT_FEATURES: tuple[str, ...] = (
     *(f"close_lag_{hours}h" for hours in LAG_HOURS),
 )
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND = 1_000_000
+ROWS_WORTH_THREADS = 50_000
+"""Fewer rows are laid before a thread has begun."""
+
+MOVED_ROWS = 4096
+
 _LAG = re.compile(r"^close_lag_(\d+)h$")
 _LOOKBACKS = {indicator.name: indicator.lookback for indicator in INDICATORS}
 
 
+@lru_cache(maxsize=1024)
 def lag_hours(feature: str) -> int | None:
     """Hours of a lag feature, None for an indicator.
 
@@ -119,8 +129,8 @@ class Samples:
     def __len__(self) -> int:
         return len(self.time)
 
-    def take(self, rows: np.ndarray) -> Samples:
-        """The rows named by an index or mask."""
+    def take(self, rows: np.ndarray | slice) -> Samples:
+        """The rows named by an index, a mask or a slice."""
         return Samples(self.features, self.currency[rows], self.time[rows], self.X[rows], self.y[rows], self.dropped)
 
 
@@ -133,6 +143,7 @@ def make_samples(
     end: datetime,
     stride_minutes: int | None = None,
     derived: Derived = NONE,
+    threads: int = 1,
 ) -> Samples:
     """Features and labels of the indicator rows with time in [start, end).
 
@@ -143,12 +154,36 @@ def make_samples(
         stride_minutes: keep only rows whose known_at is a multiple of it (since 1970), a
             deterministic thinning of heavily overlapping rows; None keeps all.
         derived: features that are neither stored nor lags, by name.
+        threads: among which the currencies of many rows are shared; the bits are the same.
     """
-    parts = [
-        _of_currency(str(name), rows, features, interval, start, end, stride_minutes, derived)
-        for (name,), rows in indicators.group_by(["currency"])
-        if rows.height
-    ]
+    spans = _spans(indicators, features, interval, start, end, stride_minutes, derived)
+    time = np.concatenate([np.empty(0, np.int64), *(span.times for span in spans)])
+    owner = np.repeat(np.arange(len(spans)), [len(span.times) for span in spans])
+    order = np.argsort(time, kind="stable")
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    X, y, whole = np.empty((len(order), len(features))), np.empty(len(order)), np.empty(len(order), dtype=bool)
+
+    def put(span: _Span, own: np.ndarray) -> None:
+        columns = _columns(span, features, derived)
+        X[own] = columns.T
+        whole[own] = np.isfinite(columns).all(axis=0)
+        y[own] = label_array(span.closes.values).ravel()[span.slots]
+
+    owned = np.split(places, np.cumsum([len(span.times) for span in spans])[:-1])
+    if threads > 1 and len(order) >= ROWS_WORTH_THREADS:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(put, spans, owned))
+    else:
+        list(map(put, spans, owned))
+    names = np.array([span.currency for span in spans], dtype=object)
+    kept = order[whole]
+    times = time[kept].view("datetime64[us]")
+    return Samples(features, names[owner[kept]], times, _packed(X, whole), y[whole], len(order) - len(kept))
+
+
+def join_samples(parts: Sequence[Samples], features: tuple[str, ...]) -> Samples:
+    """Rows of several currencies as one, sorted by time and then currency; none without parts."""
     if not parts:
         empty = np.empty((0, len(features)))
         return Samples(features, np.empty(0, object), np.empty(0, "datetime64[us]"), empty, np.empty(0), 0)
@@ -160,8 +195,25 @@ def make_samples(
     return Samples(features, currency[order], time[order], X, y, sum(part.dropped for part in parts))
 
 
-def _of_currency(
-    currency: str,
+@dataclass(frozen=True)
+class _Span:
+    """One currency's rows of a range.
+
+    Attributes:
+        times: (n,) microseconds since 1970.
+        slots: their places in the flat closes; a slice where no row lacks between them, which reads faster.
+        closes: of the range, of what its features read before it and its labels after it.
+        stored: (n,) values of each stored feature.
+    """
+
+    currency: str
+    times: np.ndarray
+    slots: np.ndarray | slice
+    closes: HourGrid
+    stored: Mapping[str, np.ndarray]
+
+
+def _spans(
     rows: pl.DataFrame,
     features: tuple[str, ...],
     interval: str,
@@ -169,36 +221,72 @@ def _of_currency(
     end: datetime,
     stride_minutes: int | None,
     derived: Derived,
-) -> Samples:
-    base = floor_hour(start) - lookback(features, derived)
-    stop = end + HORIZON + HOUR
-    closes = to_grid(rows["time"], rows["close"], interval, base, floor_hour(stop))
-    inside = rows.filter(pl.col("time").is_between(start, end, closed="left")).sort("time")
+) -> list[_Span]:
+    """The rows with time in [start, end) of each currency, in order of their names."""
+    runs = rows["currency"].rle().struct.unnest()
+    falls = np.flatnonzero(np.diff(microseconds(rows["time"])) < 0) + 1
+    if runs["value"].is_duplicated().any() or not np.isin(falls, runs["len"].cum_sum().to_numpy()).all():
+        rows = rows.sort("currency", "time")
+        runs = rows["currency"].rle().struct.unnest()
+    base, stop = floor_hour(start) - lookback(features, derived), floor_hour(end + HORIZON + HOUR)
+    times, closes = microseconds(rows["time"]), rows["close"].to_numpy()
+    stored = {name: rows[name].to_numpy() for name in features if is_stored(name)}
+    step = interval_delta(interval) // MICROSECOND
+    inside = (times >= (start - EPOCH) // MICROSECOND) & (times < (end - EPOCH) // MICROSECOND)
     if stride_minutes is not None:
-        known_at = pl.col("time") + interval_delta(interval)
-        inside = inside.filter(known_at.dt.epoch("s") % (stride_minutes * 60) == 0)
-    slots = _slots(inside["time"], closes)
-    flat = closes.values.ravel()
-    per_hour = closes.values.shape[1]
-    X = np.empty((inside.height, len(features)))
-    for column, feature in enumerate(features):
+        inside &= (times + step) // SECOND % (stride_minutes * 60) == 0
+    slots = (times - (base - EPOCH) // MICROSECOND) // step
+    spans, first = [], 0
+    for length, currency in runs.iter_rows():
+        own = slice(first, first + length)
+        chosen = own.start + np.flatnonzero(inside[own])
+        grid = lay(times[own], closes[own], interval, base, stop)
+        spans.append(
+            _Span(
+                currency, times[chosen], _slots(slots[chosen]), grid,
+                {name: values[chosen] for name, values in stored.items()},
+            )
+        )  # fmt: skip
+        first += length
+    return sorted(spans, key=lambda span: span.currency)
+
+
+def _slots(places: np.ndarray) -> np.ndarray | slice:
+    """Rising places as a slice when they are all there are between the first and the last."""
+    if len(places) and places[-1] - places[0] == len(places) - 1:
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
+
+
+def _earlier(slots: np.ndarray | slice, by: int) -> np.ndarray | slice:
+    return slice(slots.start - by, slots.stop - by) if isinstance(slots, slice) else slots - by
+
+
+def _columns(span: _Span, features: tuple[str, ...], derived: Derived) -> np.ndarray:
+    """Values of the features, (k, n), NaN where not known."""
+    flat, per_hour = span.closes.values.ravel(), span.closes.values.shape[1]
+    close = flat[span.slots]
+    columns = np.empty((len(features), len(span.times)))
+    for column, feature in zip(columns, features, strict=True):
         hours = lag_hours(feature)
         if hours is not None:
-            X[:, column] = flat[slots - hours * per_hour] / flat[slots] - 1
-        elif is_stored(feature):
-            X[:, column] = inside[feature].fill_null(np.nan).to_numpy()
+            np.divide(flat[_earlier(span.slots, hours * per_hour)], close, out=column)
+            np.subtract(column, 1, out=column)
+        elif feature in span.stored:
+            column[:] = span.stored[feature]
         else:
-            X[:, column] = derived[feature].figure(closes.values).ravel()[slots]
-    y = label_array(closes.values).ravel()[slots]
-    whole = np.isfinite(X).all(axis=1)
-    time = inside["time"].dt.replace_time_zone(None).to_numpy()[whole]
-    names = np.full(int(whole.sum()), currency, dtype=object)
-    return Samples(features, names, time, X[whole], y[whole], int((~whole).sum()))
+            column[:] = derived[feature].figure(span.closes.values).ravel()[span.slots]
+    return columns
 
 
-def _slots(times: pl.Series, grid: HourGrid) -> np.ndarray:
-    step = int(interval_delta(grid.interval).total_seconds()) * 1_000_000
-    return (times.dt.epoch("us").to_numpy() - int(grid.start.timestamp()) * 1_000_000) // step
+def _packed(rows: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """The whole rows, moved up in place: a second copy of so many is what costs most of the memory."""
+    kept = np.flatnonzero(whole)
+    if len(kept) < len(rows):
+        for first in range(0, len(kept), MOVED_ROWS):
+            moved = kept[first : first + MOVED_ROWS]
+            rows[first : first + len(moved)] = rows[moved]
+    return rows[: len(kept)]
 
 
 def label_end(times: np.ndarray, interval: str) -> np.ndarray:

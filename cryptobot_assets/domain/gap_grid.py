@@ -41,7 +41,12 @@ class Kind(IntEnum):
     @property
     def text(self) -> str | None:
         """What the table says."""
-        return None if self is Kind.UNCLASSED else self.name.lower()
+        return None if self is Kind.UNCLASSED else self.word
+
+    @property
+    def word(self) -> str:
+        """Its name in small letters."""
+        return self.name.lower()
 
 
 CLASSED = tuple(kind for kind in Kind if kind > Kind.UNCLASSED)

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from cryptobot_assets.domain.intervals import HOUR, floor_hour, interval_delta, rows_per_hour
+from cryptobot_assets.domain.klines import UTC_TIME
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -49,17 +50,28 @@ class HourGrid:
         return first + step * np.arange((last_hour - first_hour) * per_hour)
 
 
+def microseconds(times: pl.Series) -> np.ndarray:
+    """Instants as int64 microseconds since 1970."""
+    exact = times if times.dtype == UTC_TIME else times.dt.cast_time_unit("us")
+    return exact.to_physical().to_numpy()
+
+
 def to_grid(times: pl.Series, values: pl.Series, interval: str, start: datetime, end: datetime) -> HourGrid:
     """Lay one currency's values on the grid of [start, end), both whole hours.
 
     Rows outside the range are ignored; missing ones are NaN. Keys must be unique.
     """
+    return lay(microseconds(times), values.to_numpy(), interval, start, end)
+
+
+def lay(times: np.ndarray, values: np.ndarray, interval: str, start: datetime, end: datetime) -> HourGrid:
+    """`to_grid` of arrays: times are int64 microseconds since 1970."""
     per_hour = rows_per_hour(interval)
     hours = max(int((end - start) / HOUR), 0)
     flat = np.full(hours * per_hour, np.nan)
     step = int(interval_delta(interval) / MICROSECOND)
     origin = int(start.timestamp()) * 1_000_000
-    slots = (times.dt.epoch("us").to_numpy() - origin) // step
+    slots = (times - origin) // step
     inside = (slots >= 0) & (slots < len(flat))
-    flat[slots[inside]] = values.to_numpy()[inside]
+    flat[slots[inside]] = values[inside]
     return HourGrid(start=start, interval=interval, values=flat.reshape(hours, per_hour))

@@ -18,7 +18,8 @@ standard deviation, two each side.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -37,6 +38,13 @@ LONGEST_LOOKBACK = 99 * DAY
 """`ma25_99d` alone reaches this far back; everything else reaches `LOOKBACK`."""
 
 DAY_HOURS = 24
+DIFFERENCES = {
+    "ma7_25h": (7, 25, 1),
+    "ma25_99h": (25, 99, 1),
+    "ma7_25d": (7, 25, DAY_HOURS),
+    "ma25_99d": (25, 99, DAY_HOURS),
+}
+"""Samples of the shorter and the longer mean, and the hours between samples."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,9 @@ INDICATOR_SCHEMA: dict[str, pl.DataType] = {
 }
 
 
-def indicator_frame(klines: pl.DataFrame, interval: str, start: datetime, end: datetime) -> pl.DataFrame:
+def indicator_frame(
+    klines: pl.DataFrame, interval: str, start: datetime, end: datetime, names: Collection[str] = INDICATOR_NAMES
+) -> pl.DataFrame:
     """Indicators of every kline with time in [start, end).
 
     Args:
@@ -80,60 +90,76 @@ def indicator_frame(klines: pl.DataFrame, interval: str, start: datetime, end: d
             reach back `LONGEST_LOOKBACK` before `start`; what it lacks is a gap.
         interval: "1m" or "1h".
         start, end: whole days (UTC).
+        names: the indicators wanted; others are not computed.
 
     Returns:
-        One row a kline in the range, columns of `INDICATOR_SCHEMA`, sorted by currency and time.
+        One row a kline in the range, columns currency, time and those wanted, in the order of `INDICATOR_SCHEMA`,
+        sorted by currency and time.
     """
     parts = [
-        _of_currency(name, rows, interval, start, end)
+        _of_currency(name, rows, interval, start, end, names)
         for (name,), rows in sorted(klines.group_by(["currency"]), key=lambda item: str(item[0][0]))
     ]
-    return pl.concat(parts) if parts else pl.DataFrame(schema=INDICATOR_SCHEMA)
+    kept = {name: kind for name, kind in INDICATOR_SCHEMA.items() if name in {"currency", "time", *names}}
+    return pl.concat(parts) if parts else pl.DataFrame(schema=kept)
 
 
-def _of_currency(currency: str, rows: pl.DataFrame, interval: str, start: datetime, end: datetime) -> pl.DataFrame:
+def _of_currency(
+    currency: str, rows: pl.DataFrame, interval: str, start: datetime, end: datetime, names: Collection[str]
+) -> pl.DataFrame:
     grid = to_grid(rows["time"], rows["close"], interval, start - LONGEST_LOOKBACK, end)
     first, last = grid.hour_index(start), len(grid.values)
-    columns = indicator_arrays(grid, first)
-    present = ~np.isnan(columns["close"])
+    columns = indicator_arrays(grid, first, names)
+    present = ~np.isnan(grid.values[first:].ravel())
     frame = pl.DataFrame({"time": grid.times(first, last)[present], **{k: v[present] for k, v in columns.items()}})
     return frame.select(
         pl.lit(currency).alias("currency"),
         pl.col("time").dt.replace_time_zone("UTC"),
-        pl.col(INDICATOR_NAMES).fill_nan(None),
+        pl.col(list(columns)).fill_nan(None),
     )
 
 
-def indicator_arrays(grid: HourGrid, first_hour: int) -> dict[str, np.ndarray]:
-    """Every indicator for the grid's rows from `first_hour` on, flat float64, NaN where unknown.
+def indicator_arrays(
+    grid: HourGrid, first_hour: int, names: Collection[str] = INDICATOR_NAMES
+) -> dict[str, np.ndarray]:
+    """The indicators for the grid's rows from `first_hour` on, flat float64, NaN where unknown.
 
     `first_hour` is a whole number of days after the grid's start and at least 99 days into it.
     """
-    closes = grid.values
-    close = closes[first_hour:]
-    hourly = _means(closes, first_hour, 1)
-    daily = _means(closes, first_hour, DAY_HOURS)
-    columns = {
-        "close": close,
-        "close_minmax_scale": _minmax_scale(closes, first_hour),
-        "ma7_25h": hourly[7] - hourly[25],
-        "ma25_99h": hourly[25] - hourly[99],
-        "ma7_25d": daily[7] - daily[25],
-        "ma25_99d": daily[25] - daily[99],
-    }
-    for name in ("ma7_25h", "ma25_99h", "ma7_25d", "ma25_99d"):
-        columns[f"{name}_scale"] = columns[name] / close
-    columns["rsi_14h"], columns["macd_12_26_9h"] = _rsi_and_macd(closes, first_hour)
-    columns["bollinger_20h"] = _bollinger(closes, first_hour)
-    return {name: columns[name].ravel() for name in INDICATOR_NAMES}
+    closes, wanted = grid.values, set(names)
+    columns = {"close": closes[first_hour:], **_differences(closes, first_hour, wanted)}
+    if "close_minmax_scale" in wanted:
+        columns["close_minmax_scale"] = _minmax_scale(closes, first_hour)
+    if wanted & {"rsi_14h", "macd_12_26_9h"}:
+        columns["rsi_14h"], columns["macd_12_26_9h"] = _rsi_and_macd(closes, first_hour)
+    if "bollinger_20h" in wanted:
+        columns["bollinger_20h"] = _bollinger(closes, first_hour)
+    return {name: columns[name].ravel() for name in INDICATOR_NAMES if name in wanted}
 
 
-def _means(closes: np.ndarray, first_hour: int, stride: int) -> dict[int, np.ndarray]:
-    """Means of the 7, 25 and 99 samples `stride` hours apart ending at each row, newest added first."""
+def _differences(closes: np.ndarray, first_hour: int, wanted: AbstractSet[str]) -> dict[str, np.ndarray]:
+    """Those wanted of the differences of means, and each by the close."""
+    columns = {}
+    for stride in (1, DAY_HOURS):
+        pairs = {
+            name: (short, long)
+            for name, (short, long, spaced) in DIFFERENCES.items()
+            if spaced == stride and wanted & {name, f"{name}_scale"}
+        }
+        if pairs:
+            means = _means(closes, first_hour, stride, max(long for _, long in pairs.values()))
+            for name, (short, long) in pairs.items():
+                columns[name] = means[short] - means[long]
+                columns[f"{name}_scale"] = columns[name] / closes[first_hour:]
+    return columns
+
+
+def _means(closes: np.ndarray, first_hour: int, stride: int, most: int) -> dict[int, np.ndarray]:
+    """Means of the 7, 25 and 99 samples `stride` hours apart ending at each row, newest added first, up to `most`."""
     last = len(closes)
     total = closes[first_hour:].copy()
     means = {}
-    for count in range(2, 100):
+    for count in range(2, most + 1):
         shift = (count - 1) * stride
         total += closes[first_hour - shift : last - shift]
         if count in (7, 25, 99):
@@ -166,7 +192,8 @@ def _trailing(extreme: np.ufunc, values: np.ndarray, width: int, nothing: float)
     blocks = padded.reshape(-1, width)
     forward = extreme.accumulate(blocks, axis=1).ravel()
     backward = extreme.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
-    return extreme(backward[:count], forward[width - 1 : width - 1 + count])
+    trailing: np.ndarray = extreme(backward[:count], forward[width - 1 : width - 1 + count])
+    return trailing
 
 
 def whole_window(known: np.ndarray, width: int) -> np.ndarray:
@@ -208,7 +235,8 @@ def _macd_weights() -> np.ndarray:
     """Weights of the 672 trailing closes, oldest first, whose sum of products is the MACD histogram."""
     impulses = np.eye(LOOKBACK_HOURS)
     line = _ema_step(2 / 13)(impulses) - _ema_step(2 / 27)(impulses)
-    return (line - _ema_step(2 / 10)(line))[-1]
+    weights: np.ndarray = (line - _ema_step(2 / 10)(line))[-1]
+    return weights
 
 
 @lru_cache(maxsize=1)
@@ -217,7 +245,8 @@ def _wilder_weights() -> np.ndarray:
     changes = LOOKBACK_HOURS - 1
     seed = np.zeros((1, changes))
     seed[0, :14] = 1 / 14
-    return _ema_step(1 / 14)(np.concatenate([seed, np.eye(changes)[14:]]))[-1]
+    weights: np.ndarray = _ema_step(1 / 14)(np.concatenate([seed, np.eye(changes)[14:]]))[-1]
+    return weights
 
 
 @lru_cache(maxsize=4)

@@ -27,7 +27,7 @@ from cryptobot_assets.domain.klines import UTC_TIME
 FEWEST_COMPARED = 3
 """Currencies that must lack an instant, and no other have it, to call it an outage."""
 
-COUNTED = ("expected", "stored", *(kind.text for kind in CLASSED))
+COUNTED = ("expected", "stored", *(kind.word for kind in CLASSED))
 COVERAGE_SCHEMA = {"currency": pl.String(), "time": UTC_TIME, **{name: pl.Int64() for name in COUNTED}}
 
 
@@ -96,7 +96,8 @@ def _outages(stored: np.ndarray, answered: np.ndarray) -> np.ndarray:
     beside = np.zeros_like(outage)
     beside[:, :-1] |= outage[:, 1:]
     beside[:, 1:] |= outage[:, :-1]
-    return outage | (answered & beside)
+    silence: np.ndarray = outage | (answered & beside)
+    return silence
 
 
 def _outside_lifetimes(
@@ -139,7 +140,7 @@ def coverage(grid: GapGrid, stored: np.ndarray, kinds: np.ndarray) -> pl.DataFra
     days = (grid.end - grid.start) // DAY
     by_day = (len(grid.currencies), days, -1)
     counts = {"stored": np.count_nonzero(stored.reshape(by_day), axis=2)}
-    counts |= {kind.text: np.count_nonzero((kinds == kind).reshape(by_day), axis=2) for kind in CLASSED}
+    counts |= {kind.word: np.count_nonzero((kinds == kind).reshape(by_day), axis=2) for kind in CLASSED}
     counts["expected"] = counts["stored"] + counts["outage"] + counts["halt"] + counts["missing"]
     frame = pl.DataFrame(
         {

@@ -119,8 +119,12 @@ def abridged(card: str, most: int) -> str:
 def _verdict(judged: Judged | None) -> list[str]:
     if judged is None:
         return [f"**Unproven.** {NOT_EVALUATED}"]
-    words = {True: "**Passed** the promotion gate.", False: "**Unproven**: it did not pass the promotion gate."}
-    told = words.get(judged.promote, "**Unproven**: another candidate of its market comes before it.")
+    words = {
+        True: "**Passed** the promotion gate.",
+        False: "**Unproven**: it did not pass the promotion gate.",
+        None: "**Unproven**: another candidate of its market comes before it.",
+    }
+    told = words[judged.promote]
     return [told, "", *(f"- {plain(reason)}" for reason in judged.reasons)] if judged.reasons else [told]
 
 

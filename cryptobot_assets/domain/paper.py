@@ -82,7 +82,8 @@ def _wish(hour: Hour, weights: np.ndarray, capital: float, terms: Terms) -> np.n
         volatility=trailing_volatility(hour.closes, 1, VOLATILITY_HOURS),
         most=(np.nan_to_num(hour.traded) * terms.capacity / capital)[None, :],
     )
-    return capped(terms.rule.make(places_for(alive), terms.costs.share))(decision)[0]
+    wish: np.ndarray = capped(terms.rule.make(places_for(alive), terms.costs.share))(decision)[0]
+    return wish
 
 
 def _trade(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -62,7 +63,9 @@ def figures_of(balances: pl.DataFrame, costs: Costs, *, seed: int, draws: int = 
     universe = last["universe_equity"] * sold / first["capital"]
     bitcoin = None if last["bitcoin_equity"] is None else last["bitcoin_equity"] * sold / first["capital"]
     daily = _daily_logs(rows)
-    options = {"block": BLOCK_DAYS, "overlap": OVERLAP_DAYS, "positive": True, "seed": seed, "draws": draws}
+    options: dict[str, Any] = {
+        "block": BLOCK_DAYS, "overlap": OVERLAP_DAYS, "positive": True, "seed": seed, "draws": draws,
+    }  # fmt: skip
     over = net / universe
     rest = over / float(np.exp((daily[:, 0] - daily[:, 1]).sum()))
     alone = net / float(np.exp(daily[:, 0].sum()))
@@ -92,8 +95,9 @@ def figures_of(balances: pl.DataFrame, costs: Costs, *, seed: int, draws: int = 
 
 
 def holdings_of(decisions: pl.DataFrame) -> pl.DataFrame:
-    """What all sleeves hold together: currency, quantity, price (the newest that any of them knew), value; the most
-    valuable first.
+    """What all sleeves hold together, the most valuable first.
+
+    Columns currency, quantity, price (the newest that any of them knew), value.
 
     Args:
         decisions: rows of `paper_decisions` of the newest 24 hours, of one market.

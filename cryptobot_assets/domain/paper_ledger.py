@@ -153,13 +153,10 @@ def _first(name: str, live: pl.DataFrame, replayed: pl.DataFrame) -> Difference 
     row = both.filter(pl.any_horizontal(*parted, *lacking)).sort("time", *key).row(0, named=True)
     where = tuple(row[column] for column in key if column != "time")
     if row["is_live"] is None or row["is_replayed"] is None:
-        return Difference(name, where, row["time"], "the row", _there(row["is_live"]), _there(row["is_replayed"]))
+        here = ["there" if row[side] else "absent" for side in ("is_live", "is_replayed")]
+        return Difference(name, where, row["time"], "the row", *here)
     column = next(one for one in values if row[one] != row[f"{one} "])
     return Difference(name, where, row["time"], column, row[column], row[f"{column} "])
-
-
-def _there(is_there: bool | None) -> str:
-    return "there" if is_there else "absent"
 
 
 def between(ledger: Ledger, start: datetime, end: datetime) -> Ledger:

@@ -24,6 +24,7 @@ import numpy as np
 import polars as pl
 
 from cryptobot_assets.domain.bootstrap import DRAWS, Interval, bootstrap_interval
+from cryptobot_assets.domain.instants import earliest, latest
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.labels import HORIZON_HOURS
 
@@ -96,7 +97,7 @@ def align_hours(predictions: pl.DataFrame, closes: pl.DataFrame) -> Hours | None
     if predictions.is_empty() or closes.is_empty():
         return None
     currencies = tuple(sorted(predictions["currency"].unique()))
-    first, last = predictions["time"].min(), closes["time"].max()
+    first, last = earliest(predictions["time"]), latest(closes["time"])
     hours = pl.DataFrame({"time": pl.datetime_range(first, last, HOUR, eager=True, time_unit="us")})
     if hours.height <= HORIZON_HOURS:
         return None
@@ -111,7 +112,9 @@ def align_hours(predictions: pl.DataFrame, closes: pl.DataFrame) -> Hours | None
     return Hours(currencies, first_time, predicted[:count], price[: count + HORIZON_HOURS])
 
 
-def _matrix(rows: pl.DataFrame, value: str, hours: pl.DataFrame, currencies: tuple[str, ...], *, fill: bool):
+def _matrix(
+    rows: pl.DataFrame, value: str, hours: pl.DataFrame, currencies: tuple[str, ...], *, fill: bool
+) -> np.ndarray:
     wide = hours.join(rows.pivot("currency", index="time", values=value), on="time", how="left").sort("time")
     absent = [pl.lit(None, pl.Float64).alias(name) for name in currencies if name not in wide.columns]
     wide = wide.with_columns(absent).select(currencies)
@@ -232,7 +235,8 @@ def holding_curve(hours: Hours) -> np.ndarray:
     """Gross value of the control at the first decision and after each whole day, starting from 1."""
     tradable = np.isfinite(hours.predicted[0]) & np.isfinite(hours.closes[0])
     daily = hours.closes[::HORIZON_HOURS, tradable]
-    return (daily / daily[0]).mean(axis=1)
+    curve: np.ndarray = (daily / daily[0]).mean(axis=1)
+    return curve
 
 
 def equity(pool: PoolValue) -> np.ndarray:

@@ -69,7 +69,8 @@ def find_jumps(klines: pl.DataFrame, interval: str) -> pl.DataFrame:
         leap = np.minimum(np.abs(before), np.abs(after))
         beside = (times[places] - times[places - 1] == step) & (times[places + 1] - times[places] == step)
         found = beside & (leap > LEAP) & (before * after > 0) & (opens_off > leap / 2)
-    return klines[places[found]]
+    suspicious: pl.DataFrame = klines[places[found]]
+    return suspicious
 
 
 def find_unexplained_nulls(closes: HourGrid, first_hour: int, indicators: pl.DataFrame) -> pl.DataFrame:
@@ -99,7 +100,7 @@ def find_unexplained_nulls(closes: HourGrid, first_hour: int, indicators: pl.Dat
         explained = explained.reshape(known.shape)[first_hour:].ravel()
         places = indicators.filter(pl.Series(wrong & ~(explained[slots] & values.is_null().to_numpy())))
         found.append(places.select("currency", "time", name=pl.lit(indicator.name)))
-    empty = {"currency": pl.String, "time": indicators.schema["time"], "name": pl.String}
+    empty = pl.Schema({"currency": pl.String(), "time": indicators.schema["time"], "name": pl.String()})
     return pl.concat([pl.DataFrame(schema=empty), *found])
 
 

@@ -43,7 +43,8 @@ class Relative:
 
 def _past_return(hours: int) -> Figure:
     def figure(closes: np.ndarray, traded: np.ndarray) -> np.ndarray:
-        return closes / _earlier(closes, hours) - 1
+        gain: np.ndarray = closes / _earlier(closes, hours) - 1
+        return gain
 
     return figure
 
@@ -52,7 +53,8 @@ def _volatility(hours: int) -> Figure:
     def figure(closes: np.ndarray, traded: np.ndarray) -> np.ndarray:
         returns = _log_returns(closes)
         mean = _window_mean(returns, hours)
-        return np.sqrt(np.maximum(_window_mean(returns**2, hours) - mean**2, 0.0))
+        spread: np.ndarray = np.sqrt(np.maximum(_window_mean(returns**2, hours) - mean**2, 0.0))
+        return spread
 
     return figure
 
@@ -73,7 +75,8 @@ def _largest_return(hours: int) -> Figure:
 
 def _below_high(hours: int) -> Figure:
     def figure(closes: np.ndarray, traded: np.ndarray) -> np.ndarray:
-        return closes / _window_max(closes, hours) - 1
+        below: np.ndarray = closes / _window_max(closes, hours) - 1
+        return below
 
     return figure
 
@@ -161,7 +164,8 @@ def _earlier(values: np.ndarray, hours: int) -> np.ndarray:
 
 
 def _log_returns(closes: np.ndarray) -> np.ndarray:
-    return np.log(closes / _earlier(closes, 1))
+    steps: np.ndarray = np.log(closes / _earlier(closes, 1))
+    return steps
 
 
 def _window_mean(values: np.ndarray, hours: int) -> np.ndarray:

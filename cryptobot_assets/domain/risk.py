@@ -99,7 +99,8 @@ def trailing_beta(closes: np.ndarray, decisions: int, before: int) -> np.ndarray
 
     def over(part: np.ndarray) -> np.ndarray:
         sums = np.cumsum(np.pad(part, ((1, 0), (0, 0))), axis=0)
-        return sums[ends] - sums[starts]
+        within: np.ndarray = sums[ends] - sums[starts]
+        return within
 
     count, of_own, of_market = over(known.astype(float)), over(own), over(common)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -124,7 +125,8 @@ def _without(figure: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Each hour's figure less its projection on another; itself where the other is constant."""
     square = (other**2).sum(axis=1, keepdims=True)
     slope = (figure * other).sum(axis=1, keepdims=True) / np.where(square > 0, square, 1.0)
-    return figure - slope * other
+    rest: np.ndarray = figure - slope * other
+    return rest
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -17,10 +17,11 @@ whole days.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -89,14 +90,15 @@ def _tests(shape: tuple[int, int], losses_bytes: bytes, seed: int, draws: int) -
 
     losses = np.frombuffer(losses_bytes).reshape(shape)
     none = np.zeros(len(losses))
-    options = {"block_size": BLOCK_HOURS, "reps": draws, "bootstrap": "stationary", "seed": seed}
+    options: dict[str, Any] = {"block_size": BLOCK_HOURS, "reps": draws, "bootstrap": "stationary", "seed": seed}
     overall = SPA(none, losses, **options)
     overall.compute()
     # The procedure fails where it has found every algorithm superior: one that is hopeless is always left.
     hopeless = 10.0 + 0.001 * np.resize([1.0, -1.0], len(losses))
     stepwise = StepM(none, np.column_stack([losses, hopeless]), size=SIZE, **options)
     stepwise.compute()
-    return float(overall.pvalues["consistent"]), tuple(int(index) for index in stepwise.superior_models)
+    superior: Sequence[Any] = stepwise.superior_models
+    return float(overall.pvalues["consistent"]), tuple(int(index) for index in superior)
 
 
 def _understatement(hours: int) -> float:

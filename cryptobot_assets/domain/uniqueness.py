@@ -47,4 +47,5 @@ def _of_sorted(starts: np.ndarray, length: int) -> np.ndarray:
     lasting = np.maximum(begun - ended, 1)[:-1]
     integral = np.concatenate([[0.0], np.cumsum(np.diff(changes) / lasting)])
     ends = np.searchsorted(changes, starts + length)
-    return (integral[ends] - integral[np.searchsorted(changes, starts)]) / length
+    mean: np.ndarray = (integral[ends] - integral[np.searchsorted(changes, starts)]) / length
+    return mean

@@ -193,12 +193,12 @@ def updated(held: Sequence[Listing], seen: Iterable[Seen]) -> list[Listing]:
     A listing that was not seen stays as it was. New currencies take the next positions, in order
     of their first kline, then name.
     """
-    rows = {currency: [] for currency in dict.fromkeys(one.currency for one in held)}
-    for one in sorted(held, key=lambda one: one.time):
-        rows[one.currency].append(one)
-    seen = {one.currency: one for one in seen if one.spans}
-    positions = _positions(held, seen.values())
-    for one in seen.values():
+    rows: dict[str, list[Listing]] = {currency: [] for currency in dict.fromkeys(one.currency for one in held)}
+    for listing in sorted(held, key=lambda one: one.time):
+        rows[listing.currency].append(listing)
+    traded = {one.currency: one for one in seen if one.spans}
+    positions = _positions(held, traded.values())
+    for one in traded.values():
         rows[one.currency] = _of_currency(rows.get(one.currency, []), one, positions[one.currency])
     return sorted((row for own in rows.values() for row in own), key=lambda one: (one.position, one.time))
 

@@ -41,4 +41,5 @@ def trailing_volatility(X: np.ndarray, features: Sequence[str]) -> np.ndarray:
     columns = columns[np.argsort(hours[columns], kind="stable")]
     ratios = np.maximum(1 + X[:, columns], SMALLEST_RATIO)
     steps = np.diff(np.log(ratios), axis=1, prepend=0.0)
-    return np.sqrt(np.sum(steps**2, axis=1) * 24 / hours[columns].max())
+    volatility: np.ndarray = np.sqrt(np.sum(steps**2, axis=1) * 24 / hours[columns].max())
+    return volatility

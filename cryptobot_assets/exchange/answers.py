@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -101,7 +102,7 @@ class Exchange:
     async def _faulty(self, request: web.Request, answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
         plan = self._faults.plan
         mode, draw = self._faults.draw(request.path_qs) if plan.chances else (None, None)
-        if mode in map(str, STATUS_BODIES):
+        if mode is not None and mode in map(str, STATUS_BODIES):
             status = int(mode)
             waits = {"Retry-After": str(plan.retry_after_seconds)} if status in (418, 429) else {}
             return web.Response(status=status, body=STATUS_BODIES[status], headers=waits)
@@ -110,21 +111,29 @@ class Exchange:
         if mode in ("reset", "timeout"):
             return _cut(request, reset=mode == "reset")
         response = await _answered(request, answer)
-        if response.status != 200 or mode is None:
+        if response.status != 200 or mode is None or draw is None:
             return response
+        if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
+            raise TypeError(f"{request.path} was not answered with a body of bytes: no fault can be put into it")
+        body = response.body
         if mode == "truncate":
-            return await _truncate(request, response, headers)
+            return await _truncate(request, response, body, headers)
+        response.body = self._spoiled(request, mode, body, draw)
+        return response
+
+    def _spoiled(self, request: web.Request, mode: str, body: bytes, draw: random.Random) -> bytes:
+        """The body with the fault that it is to have; as it was where the fault is of other answers."""
         if mode == "malformed":
-            response.body = spoil_text(response.body)
+            return spoil_text(body)
         if mode in ROW_MODES and request.path == "/api/v3/klines":
-            spoiled = spoil_rows(mode, response.body, draw)
+            spoiled = spoil_rows(mode, body, draw)
             if mode in LACKING_MODES:
                 series = f"{request.query['symbol']} {request.query['interval']}"
-                spoiled = self._left_out.once(series, response.body, spoiled)
-            response.body = spoiled
+                spoiled = self._left_out.once(series, body, spoiled)
+            return spoiled
         if mode == CHECKSUM_MODE and request.path.endswith(".CHECKSUM"):
-            response.body = spoil_checksum(response.body)
-        return response
+            return spoil_checksum(body)
+        return body
 
     def _refusal(self, spent: Spent, headers: dict[str, str]) -> web.Response:
         if spent.status == 418:
@@ -226,7 +235,7 @@ def _json(value: object, *, status: int = 200) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json")
 
 
-async def _answered(request: web.Request, answer: Answer) -> web.Response:
+async def _answered(request: web.Request, answer: Answer) -> web.StreamResponse:
     """The answer, or the exchange's way of refusing one."""
     try:
         return await answer(request)
@@ -247,12 +256,14 @@ def _cut(request: web.Request, *, reset: bool) -> web.Response:
     return web.Response(status=499)
 
 
-async def _truncate(request: web.Request, response: web.Response, headers: dict[str, str]) -> web.Response:
+async def _truncate(
+    request: web.Request, response: web.Response, body: bytes, headers: dict[str, str]
+) -> web.StreamResponse:
     """Announce the whole body, send half of it, and end the connection."""
     half = web.StreamResponse(status=response.status, headers={**headers, "Content-Type": response.content_type})
-    half.content_length = len(response.body)
+    half.content_length = len(body)
     await half.prepare(request)
-    await half.write(response.body[: len(response.body) // 2])
+    await half.write(body[: len(body) // 2])
     if request.transport is not None:
         request.transport.close()
     return half

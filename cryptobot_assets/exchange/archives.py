@@ -8,7 +8,7 @@ import re
 import threading
 import zipfile
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from cryptobot_assets.domain.intervals import day_start
@@ -35,8 +35,7 @@ class Archives:
 
     def __init__(self, market: Market, *, folder: Path | None = None) -> None:
         self._market = market
-        self._folder = folder
-        self._made = lru_cache(CACHED_ARCHIVES)(self._make) if folder is None else self._kept
+        self._made = lru_cache(CACHED_ARCHIVES)(self._make) if folder is None else partial(self._kept, folder)
 
     def archive(self, period: str, symbol: str, interval: str, name: str, *, now_ms: int) -> bytes | None:
         """The zip at `/data/spot/<period>/klines/<symbol>/<interval>/<name>`, None if there is none."""
@@ -54,8 +53,8 @@ class Archives:
         after = first + timedelta(days=1) if match["day"] else (first + timedelta(days=31)).replace(day=1)
         return self._made(symbol, interval, first, after) if to_ms(day_start(after)) <= now_ms else None
 
-    def _kept(self, symbol: str, interval: str, first: date, after: date) -> bytes | None:
-        path = self._folder / f"{symbol}-{interval}-{first}-{after}.zip"
+    def _kept(self, folder: Path, symbol: str, interval: str, first: date, after: date) -> bytes | None:
+        path = folder / f"{symbol}-{interval}-{first}-{after}.zip"
         try:
             return path.read_bytes()
         except FileNotFoundError:

@@ -74,7 +74,8 @@ class Directory:
         opened = self._market.series(currency, interval).time_ms.astype("datetime64[ms]")
         spans = np.unique(opened.astype(f"datetime64[{unit}]"))
         ended = (spans + 1).astype("datetime64[ms]").astype(np.int64) <= now_ms
-        return spans[ended].astype(str).tolist()
+        names: list[str] = spans[ended].astype(str).tolist()
+        return names
 
 
 def _folded(key: str, prefix: str, delimiter: str) -> str:

@@ -15,10 +15,11 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptobot_assets.errors import UsageError
 
-Rows = list[list]
+Rows = list[list[Any]]
 
 STATUS_BODIES = {
     403: b"<html><head><title>403 Forbidden</title></head><body>Request blocked.</body></html>",
@@ -184,7 +185,7 @@ class FaultDraws:
     def draw(self, target: str) -> tuple[str | None, random.Random]:
         """The mode that hits this request for `target` (path and query), and the draws to apply it with."""
         self._asked[target] += 1
-        draw = random.Random(f"{self.plan.seed}|{target}|{self._asked[target]}")
+        draw = random.Random(f"{self.plan.seed}|{target}|{self._asked[target]}")  # noqa: S311 seeded, to be repeated
         place = draw.random()
         for mode, chance in self.plan.chances.items():
             if place < chance:

@@ -34,7 +34,7 @@ class Pages:
         total = finished + len(open_kline)
         first = max(0, total - query.limit) if query.start_ms is None else klines.position(query.start_ms)
         last = min(total, first + query.limit)
-        rows = self._rendered(query, klines, first, min(last, finished), microseconds)
+        rows = self._rendered(query, klines, first, min(last, finished), microseconds=microseconds)
         if last > finished and first <= finished:
             rows += render(open_kline, step_ms=step, layout=JSON_ROW, microseconds=microseconds).text
         return b"[" + rows[:-1] + b"]"
@@ -47,17 +47,17 @@ class Pages:
             return klines.rows(0, 0)
         return self._market.unfinished(query.symbol, query.interval, now_ms)
 
-    def _rendered(self, query: KlineQuery, klines: Series, first: int, last: int, microseconds: bool) -> bytes:
+    def _rendered(self, query: KlineQuery, klines: Series, first: int, last: int, *, microseconds: bool) -> bytes:
         """Rows `[first, last)` as JSON, each with its comma."""
         parts = []
         while first < last:
             block, begin = divmod(first, BLOCK_ROWS)
             end = min(last - block * BLOCK_ROWS, BLOCK_ROWS)
-            parts.append(self._block(query, klines, block, microseconds).between(begin, end))
+            parts.append(self._block(query, klines, block, microseconds=microseconds).between(begin, end))
             first += end - begin
         return b"".join(parts)
 
-    def _block(self, query: KlineQuery, klines: Series, block: int, microseconds: bool) -> Rows:
+    def _block(self, query: KlineQuery, klines: Series, block: int, *, microseconds: bool) -> Rows:
         key = (query.symbol, query.interval, microseconds, block)
         if key in self._blocks:
             self._blocks.move_to_end(key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -84,7 +85,7 @@ def _read(file: Path) -> pl.DataFrame:
         raise UsageError(f"{file}: column {wrong[0]} cannot be of type {klines.schema[wrong[0]]}")
     return klines.with_columns(
         _symbols(),
-        _utc(klines.schema["time"]),
+        _utc(zoned=getattr(klines.schema["time"], "time_zone", None) is not None),
         *(pl.col(name).cast(OPTIONAL.get(name, pl.Float64())) for name in names if name not in ("currency", "time")),
     )
 
@@ -100,10 +101,9 @@ def _symbols() -> pl.Expr:
     return pl.when(name.str.ends_with(QUOTE) & (name != QUOTE)).then(name).otherwise(name + QUOTE).alias("currency")
 
 
-def _utc(kind: pl.DataType) -> pl.Expr:
-    time = pl.col("time")
-    zoned = time.dt.convert_time_zone("UTC") if kind.time_zone else time.dt.replace_time_zone("UTC")
-    return zoned.dt.cast_time_unit("us")
+def _utc(*, zoned: bool) -> pl.Expr:
+    time = pl.col("time").dt
+    return (time.convert_time_zone("UTC") if zoned else time.replace_time_zone("UTC")).dt.cast_time_unit("us")
 
 
 def _drop_repeats(currency: str, klines: pl.DataFrame) -> pl.DataFrame:
@@ -119,7 +119,7 @@ def _drop_repeats(currency: str, klines: pl.DataFrame) -> pl.DataFrame:
 def _interval(parts: Iterable[pl.DataFrame]) -> str:
     """The interval that most rows are apart; a market of lone rows is hourly if they are on the hour."""
     parts = list(parts)
-    spacings = Counter()
+    spacings: Counter[timedelta] = Counter()
     for part in parts:
         found = part["time"].diff().drop_nulls().value_counts()
         spacings.update(dict(zip(found["time"], found["count"], strict=True)))

@@ -93,7 +93,8 @@ async def start(app: web.Application, *, host: str = "127.0.0.1", port: int = 0)
         await web.TCPSite(runner, host, port).start()
     except (OSError, OverflowError) as error:
         await runner.cleanup()
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another port") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UsageError(f"cannot listen on {host}:{port}: {why}; choose another port") from error
     bound = runner.addresses[0][1]
     return runner, f"http://{f'[{host}]' if ':' in host else host}:{bound}"
 

@@ -178,7 +178,8 @@ def _volatility(random: np.random.Generator, grid: Grid, *, sigma: float) -> np.
     shocks[0] = sigma * random.standard_normal()
     wander = accumulate(shocks.tolist(), lambda level, shock: VOLATILITY_MEMORY * level + shock)
     level = np.exp(np.fromiter(wander, float, grid.hours) - sigma**2)
-    return level[:, None] * grid.season(15, 0.3)
+    rate: np.ndarray = level[:, None] * grid.season(15, 0.3)
+    return rate
 
 
 def _jumps(random: np.random.Generator, grid: Grid, per_hour: float, size: float) -> np.ndarray:
@@ -222,7 +223,8 @@ def _path(noise: np.ndarray, pulls: Sequence[float]) -> np.ndarray:
     begin = ends[:-1]
     drift = np.diff(ends) - noise.sum(axis=1)
     steps = noise + drift[:, None] / noise.shape[1]
-    return (begin[:, None] + np.cumsum(steps, axis=1)).ravel()
+    path: np.ndarray = (begin[:, None] + np.cumsum(steps, axis=1)).ravel()
+    return path
 
 
 def _trades(
@@ -231,7 +233,8 @@ def _trades(
     """Number of trades by step: more for the first currencies, in the afternoon, and when prices move."""
     rate = TRADES_PER_HOUR / (1 + place) ** 1.1 / grid.per_hour
     activity = volatility.ravel() ** 1.2 * grid.season(15, 0.35).ravel() * (0.5 + 0.6 * surprise)
-    return random.poisson(rate * activity * random.gamma(4.0, 0.25, len(activity)))
+    trades: np.ndarray = random.poisson(rate * activity * random.gamma(4.0, 0.25, len(activity)))
+    return trades
 
 
 def _klines(

@@ -46,8 +46,10 @@ class Rows:
 
 
 def render(klines: Series, *, step_ms: int, layout: Layout, microseconds: bool = False) -> Rows:
-    """Rows of the exchange's 12 fields: open time, open, high, low, close, volume, close time,
-    quote volume, trades, taker base volume, taker quote volume, and one that says nothing ("0").
+    """Rows of the exchange's 12 fields.
+
+    Open time, open, high, low, close, volume, close time, quote volume, trades, taker base volume, taker
+    quote volume, and one that says nothing ("0").
 
     Args:
         klines: any number of rows.
@@ -93,7 +95,7 @@ def _fraction(column: np.ndarray, whole: np.ndarray) -> np.ndarray:
     The difference is exact, so it is rounded once. A double tells 15 to 17 digits apart: the
     shortest that reads back as the same double is written, as its source most likely did.
     """
-    exact = np.rint((column - whole) * SCALE)
+    exact: np.ndarray = np.rint((column - whole) * SCALE)
     if column.max(initial=0) < FIRST_LARGE:
         return exact
     excess = np.floor(np.log10(np.maximum(whole, 1))) + 1 + DECIMALS

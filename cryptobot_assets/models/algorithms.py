@@ -39,7 +39,8 @@ class LazyAlgorithm:
     def load(self) -> Algorithm:
         """The algorithm itself, its library imported."""
         home = importlib.import_module(f"cryptobot_assets.models.{self.home}")
-        return home.LINEAR[self.name] if self.home == "linear" else getattr(home, self.name.upper())
+        found: Algorithm = home.LINEAR[self.name] if self.home == "linear" else getattr(home, self.name.upper())
+        return found
 
     @property
     def space(self) -> Space:
@@ -93,10 +94,11 @@ def _what_is_wrong(name: str, part: object) -> str | None:
     space = getattr(part, "space", None)
     if not isinstance(space, Mapping) or not all(isinstance(one, Range | Choice) for one in space.values()):
         return "its `space` is no mapping of names to Range or Choice"
-    if not callable(getattr(part, "fit", None)):
+    fit = getattr(part, "fit", None)
+    if not callable(fit):
         return "it has no `fit`"
     try:
-        signature(part.fit).bind(None, None, params={}, seed=0, weight=None, threads=1, time=None)
+        signature(fit).bind(None, None, params={}, seed=0, weight=None, threads=1, time=None)
         require_features(getattr(part, "features", DEFAULT_FEATURES), FEATURES)
     except TypeError as error:
         return f"its `fit` does not take what Algorithm.fit takes: {error}"

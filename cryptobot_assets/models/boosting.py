@@ -51,9 +51,14 @@ class BoostingRows:
         return self.take(before), self.take(last)
 
 
-def last_rows(time: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the rows before the last part, purged, and of the last part; raises as `apart` does."""
+def require_times(time: np.ndarray | None) -> np.ndarray:
+    """The times of rows; raises `ValueError` where they came without."""
     if time is None:
         raise ValueError("what comes last is asked for: the times of the rows are needed")
-    fold = last_part(time, share=LAST_SHARE, horizon=HORIZON)
+    return time
+
+
+def last_rows(time: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the rows before the last part, purged, and of the last part; raises as `apart` does."""
+    fold = last_part(require_times(time), share=LAST_SHARE, horizon=HORIZON)
     return fold.train, fold.test

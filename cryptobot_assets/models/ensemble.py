@@ -20,6 +20,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -46,7 +47,8 @@ class Combination:
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predicted returns (rows,)."""
-        return np.mean([model.predict(X) for model in self.models.values()], axis=0)
+        mean: np.ndarray = np.mean([model.predict(X) for model in self.models.values()], axis=0)
+        return mean
 
     def importance(self, features: Sequence[str]) -> dict[str, float]:
         """Mean of the members' shares."""
@@ -101,9 +103,11 @@ class Ensemble:
         time: np.ndarray | None = None,
     ) -> Combination:
         """See `Algorithm.fit`."""
-        options = {"seed": seed, "weight": weight, "threads": threads, "time": time}
         return Combination(
-            {name: one.fit(X, y, params=own(params, name), **options) for name, one in self.members.items()}
+            {
+                name: one.fit(X, y, params=own(params, name), seed=seed, weight=weight, threads=threads, time=time)
+                for name, one in self.members.items()
+            }
         )
 
 
@@ -121,7 +125,10 @@ def narrowed(algorithm: Algorithm, values: Iterable[str]) -> Algorithm:
     return Ensemble({name: member for name, member in members.items() if name in named})
 
 
-def joint(spaces: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+Part = TypeVar("Part")
+
+
+def joint(spaces: Mapping[str, Mapping[str, Part]]) -> dict[str, Part]:
     """Spaces, or values, of members as one.
 
     >>> joint({"ridge": {"penalty": 0.3}, "ar": {"order": 5}})
@@ -157,7 +164,7 @@ def read_predictor(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     return predict
 
 
-def _read_member(folder: Path, facts: Mapping) -> tuple[float, Callable[[np.ndarray], np.ndarray], Output]:
+def _read_member(folder: Path, facts: Mapping[str, Any]) -> tuple[float, Callable[[np.ndarray], np.ndarray], Output]:
     path = folder / facts["file"]
     if not path.is_file() or digest(path) != facts["sha256"]:
         raise RegistryError(f"{path} is missing or damaged: download or train it again")

@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class TrialJournal:
         """Keep one trial; the same again replaces it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         facts = {name: getattr(record, name) for name in FACTS}
-        arrays = {} if record.predicted is None else {PREDICTED: record.predicted}
+        arrays: dict[str, Any] = {} if record.predicted is None else {PREDICTED: record.predicted}
         with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".part-", delete=False) as part:
             np.savez(part, facts=np.array(json.dumps(facts)), **arrays)
         Path(part.name).replace(self._path(record.number))

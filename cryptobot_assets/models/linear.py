@@ -39,11 +39,13 @@ class FittedLinear:
     @property
     def centre(self) -> np.ndarray:
         """The mean of each feature, (features,), that the scaler takes away; of the rows of the fit."""
-        return self.pipeline["scaler"].mean_
+        mean: np.ndarray = self.pipeline["scaler"].mean_
+        return mean
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predicted returns (rows,)."""
-        return self.pipeline.predict(np.asarray(X, dtype=np.float64))
+        predicted: np.ndarray = self.pipeline.predict(np.asarray(X, dtype=np.float64))
+        return predicted
 
     def importance(self, features: Sequence[str]) -> dict[str, float]:
         """Shares of the absolute coefficients per standard deviation of each feature."""

@@ -65,7 +65,9 @@ def load_scorer(folder: Path) -> Scorer:
 
 def read_model(path: Path, flavor: str) -> Callable[[np.ndarray], np.ndarray]:
     """What gives a model file's numbers (rows,) of rows (rows, features); raises whatever its library does."""
-    return importlib.import_module(f"cryptobot_assets.models.{READERS[flavor]}").read_predictor(path)
+    home = importlib.import_module(f"cryptobot_assets.models.{READERS[flavor]}")
+    predictor: Callable[[np.ndarray], np.ndarray] = home.read_predictor(path)
+    return predictor
 
 
 @dataclass(frozen=True)

@@ -58,11 +58,13 @@ class FittedNeural:
     @property
     def centre(self) -> np.ndarray:
         """The mean of each feature, (features,), that the scaler takes away; of the rows of the fit."""
-        return self.pipeline["scaler"].mean_
+        mean: np.ndarray = self.pipeline["scaler"].mean_
+        return mean
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predicted returns (rows,)."""
-        return self.pipeline.predict(np.asarray(X, dtype=np.float64))
+        predicted: np.ndarray = self.pipeline.predict(np.asarray(X, dtype=np.float64))
+        return predicted
 
     def importance(self, features: Sequence[str]) -> dict[str, float]:
         """Shares of what predictions move when a feature is put to its mean."""
@@ -116,7 +118,8 @@ class _Network:
     regressor: MLPRegressor
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        return self.regressor.predict(self.scale.features(X)) * self.scale.deviation + self.scale.mean
+        predicted: np.ndarray = self.regressor.predict(self.scale.features(X)) * self.scale.deviation + self.scale.mean
+        return predicted
 
     def in_returns(self) -> Pipeline:
         """The network with the label's scale folded into its last layer; it is not trained on after that."""

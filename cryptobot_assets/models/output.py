@@ -25,7 +25,8 @@ class VolatilityScale:
 
     def of(self, X: np.ndarray, features: Sequence[str]) -> np.ndarray:
         """The scale of each row (rows,), > 0."""
-        return np.clip(trailing_volatility(X, features), self.floor, self.ceiling)
+        scale: np.ndarray = np.clip(trailing_volatility(X, features), self.floor, self.ceiling)
+        return scale
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ class Scale:
 
     def features(self, X: np.ndarray) -> np.ndarray:
         """Features in deviations from their mean."""
-        return self.scaler.transform(X)
+        scaled: np.ndarray = self.scaler.transform(X)
+        return scaled
 
     def label(self, y: np.ndarray) -> np.ndarray:
         """Labels in deviations from their mean."""

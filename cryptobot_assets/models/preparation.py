@@ -70,7 +70,8 @@ class TrainingRows:
     def uniqueness(self) -> np.ndarray:
         """Weight of each row (rows,): its label's average uniqueness among these rows, 1 in the mean."""
         weight = average_uniqueness(self.time, self.currency, HORIZON)
-        return weight / weight.mean()
+        relative: np.ndarray = weight / weight.mean()
+        return relative
 
     @cached_property
     def volatility_scale(self) -> VolatilityScale:
@@ -81,7 +82,7 @@ class TrainingRows:
 
 def choices(features: Sequence[str]) -> Space:
     """The searched choices of preparation for rows of these features."""
-    offered = {"target_clip": CLIP, "weighting": WEIGHTING}
+    offered: dict[str, Range | Choice] = {"target_clip": CLIP, "weighting": WEIGHTING}
     return {**offered, "target_scaling": SCALING} if has_volatility(features) else offered
 
 
@@ -107,7 +108,8 @@ class PreparedModel:
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Predicted returns (rows,)."""
-        return self.inner.predict(X) * self.scale.of(X, self.features)
+        returns: np.ndarray = self.inner.predict(X) * self.scale.of(X, self.features)
+        return returns
 
     def importance(self, features: Sequence[str]) -> dict[str, float]:
         """Shares of the features in the number that is scaled."""
@@ -149,4 +151,5 @@ def _clipped(target: np.ndarray, share: float) -> np.ndarray:
     if not share:
         return target
     low, high = np.quantile(target, [share, 1 - share])
-    return np.clip(target, min(low, 0.0), max(high, 0.0))
+    clipped: np.ndarray = np.clip(target, min(low, 0.0), max(high, 0.0))
+    return clipped

@@ -119,5 +119,5 @@ def _figures(predicted: np.ndarray, rows: TrainingRows) -> Figures:
     )
     return Figures(
         gain=1 - float(np.mean((predicted - rows.target) ** 2)) / zero if zero else 0.0,
-        ic=float(skill["skill"].mean()) if skill.height else None,
+        ic=float(skill.select(pl.mean("skill")).item()) if skill.height else None,
     )

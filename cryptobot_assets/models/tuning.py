@@ -124,7 +124,7 @@ def _attempt(predict: PredictFolds, params: Params, splits: Sequence[Split], *, 
         predicted = predict(params, splits, seed)
     except (ProcessError, UsageError):
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 a trial whose library fails, in whatever way, is a failed trial
         return TrialRecord(
             number=number,
             params=dict(params),
@@ -167,9 +167,9 @@ def predict_fold(algorithm: Algorithm, split: Split, params: Params, seed: int) 
 
 
 def _best(name: str, records: Sequence[TrialRecord]) -> TuningResult:
-    finished = [record for record in records if record.value is not None]
+    finished = [(record.value, place) for place, record in enumerate(records) if record.value is not None]
     if not finished:
         reason = records[-1].error if records else "none was asked for"
         raise TuningFailed(f"no tuning trial of {name} finished out of {len(records)}: {reason}")
-    best = min(finished, key=lambda record: record.value)
-    return TuningResult(best.params, best.value, tuple(records))
+    value, place = min(finished)
+    return TuningResult(records[place].params, value, tuple(records))

@@ -63,13 +63,13 @@ class Witness:
         self._algorithm = algorithm
         self._y = y
         self._keys, self._first, self._counts = np.unique(_fingerprints(X), return_index=True, return_counts=True)
-        self._known: dict[int, tuple[weakref.ref, Seen, np.ndarray]] = {}
+        self._known: dict[int, tuple[weakref.ref[Any], Seen, np.ndarray]] = {}
         self.fits: list[WitnessedFit] = []
 
     def afresh(self) -> Witness:
         """A witness of the same table that has seen nothing yet."""
         other = copy.copy(self)
-        other._known, other.fits = {}, []
+        other._known, other.fits = {}, []  # noqa: SLF001 its own copy
         return other
 
     @property
@@ -79,7 +79,7 @@ class Witness:
 
     def _standing_for(self, algorithm: Algorithm) -> Witness:
         other = copy.copy(self)
-        other._algorithm = algorithm
+        other._algorithm = algorithm  # noqa: SLF001 its own copy
         return other
 
     @property

@@ -11,12 +11,13 @@ rows flatter it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xgboost
 
 from cryptobot_assets.models.base import Params, Space
-from cryptobot_assets.models.boosting import BoostingRows, last_rows
+from cryptobot_assets.models.boosting import BoostingRows, last_rows, require_times
 from cryptobot_assets.models.calibration import rising_knots
 from cryptobot_assets.models.output import Output
 from cryptobot_assets.models.xgboost_trees import SPACE, FittedXGBoost, boost, raw_scores
@@ -90,11 +91,12 @@ class XGBoostRank:
             ValueError: the rows came without their times.
             NotEnoughHistory: there is nothing before the last part to learn the scores' worth from.
         """
-        before, last = last_rows(time)
-        grown = _grow(X[before], y[before], time[before], params, seed)
+        times = require_times(time)
+        before, last = last_rows(times)
+        grown = _grow(X[before], y[before], times[before], params, seed)
         unit = _spread(raw_scores(grown, X[before]))
         knots = rising_knots(raw_scores(grown, X[last]) / unit, y[last])
-        final = _grow(X, y, time, params, seed)
+        final = _grow(X, y, times, params, seed)
         unit = _spread(raw_scores(final, X))
         return FittedXGBoost(final, Output(knots=tuple((score * unit, value) for score, value in knots)))
 
@@ -111,7 +113,7 @@ def _grow(X: np.ndarray, y: np.ndarray, time: np.ndarray, params: Params, seed: 
     place = np.empty(len(order))
     place[ranked] = np.arange(len(order)) - np.searchsorted(hours, hours[ranked])
     rows = BoostingRows(X[order], place, None)
-    options = {
+    options: dict[str, Any] = {
         "objective": "rank:pairwise",
         "base_score": 0.0,
         "lambdarank_pair_method": "topk",

@@ -92,7 +92,7 @@ class XGBoost:
         watched = [(_matrix(last, threads_for(last)), "last")]
         watching = {"evals": watched, "early_stopping_rounds": PATIENCE}
         booster = boost(train, params, seed, int(params["trees"]), watching=watching)
-        return booster.best_iteration + 1
+        return int(booster.best_iteration) + 1
 
 
 def threads_for(rows: BoostingRows) -> int:
@@ -134,8 +134,8 @@ def boost(
         "learning_rate": params["learning_rate"],
         "subsample": params["row_share"],
         "colsample_bytree": params["feature_share"],
-        "min_child_weight": params["leaf_share"] * mass,
-        "reg_lambda": params["l2_share"] * mass,
+        "min_child_weight": float(params["leaf_share"]) * mass,
+        "reg_lambda": float(params["l2_share"]) * mass,
         "nthread": threads,
         "seed": seed,
         **objective,

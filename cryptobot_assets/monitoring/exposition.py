@@ -26,7 +26,7 @@ class Board(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every family that has a figure now."""
-        found: dict[str, Metric] = {}
+        found: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
         for figure in self._read():
             family = FAMILIES[figure.name]
             if figure.name not in found:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -193,7 +194,10 @@ def _ended_at(record: dg.RunRecord) -> float:
 
 
 def _drift_figures(market: str, record: dg.EventLogRecord) -> Iterable[Figure]:
-    metadata = {name: told.value for name, told in record.asset_materialization.metadata.items()}
+    materialization = record.asset_materialization
+    if materialization is None:
+        return
+    metadata: dict[str, Any] = {name: told.value for name, told in materialization.metadata.items()}
     named = {"market": market}
     yield Figure("cryptobot_drift_found", 1 if RETRAIN in metadata else 0, named)
     yield Figure("cryptobot_drift_report_timestamp_seconds", record.timestamp, named)

@@ -35,7 +35,7 @@ from cryptobot_assets.storage.store import (
 MOST_CURRENCIES = 100
 OUTCOME_DAYS = 7
 UNCLASSED = "unclassed"
-GAP_KINDS = (*(kind.text for kind in CLASSED), UNCLASSED)
+GAP_KINDS = (*(kind.word for kind in CLASSED), UNCLASSED)
 
 
 class StoreWatch:

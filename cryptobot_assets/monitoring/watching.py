@@ -69,13 +69,12 @@ class Watcher:
         oldest = self._clock() - max(PATIENCE_READINGS * self._every_seconds, LEAST_PATIENCE_SECONDS)
         for name in self._sources:
             reading, labels = self._readings.get(name), {"source": name}
-            known = reading is not None and reading.figures is not None and reading.at >= oldest
-            found.append(Figure("cryptobot_source_up", 1 if known else 0, labels))
+            figures = reading.figures if reading is not None and reading.at >= oldest else None
+            found.append(Figure("cryptobot_source_up", 0 if figures is None else 1, labels))
             if reading is not None:
                 found.append(Figure("cryptobot_source_read_seconds", reading.seconds, labels))
                 found.append(Figure("cryptobot_source_read_timestamp_seconds", reading.at, labels))
-            if known:
-                found += reading.figures
+            found += figures or ()
         return found
 
     def read_all(self) -> list[Figure]:
@@ -96,7 +95,7 @@ class Watcher:
         try:
             read = read or self._sources[name]()
             figures = tuple(read())
-        except Exception as error:  # the thread must outlive whatever a source's client raises
+        except Exception as error:  # noqa: BLE001 the thread must outlive whatever a source's client raises
             read = None
             if self._was_well(name):
                 logger.warning("%s cannot be read: %s: %s", name, type(error).__name__, error)

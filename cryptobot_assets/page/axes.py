@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class Axis:
     ticks: Sequence[float] | None = None
 
     @classmethod
-    def around(cls, title: str, *values: np.ndarray | Sequence[float] | float, **options: object) -> Axis:
+    def around(cls, title: str, *values: np.ndarray | Sequence[float] | float, **options: Any) -> Axis:
         """An axis that holds all finite values with a little room; logarithmic where `log=True`."""
         flat = np.concatenate([np.atleast_1d(np.asarray(one, dtype=float)).ravel() for one in values])
         flat = flat[np.isfinite(flat)]
@@ -100,10 +101,10 @@ class Axis:
 
     def share(self, values: np.ndarray | Sequence[float] | float) -> np.ndarray:
         """Values as shares of the way from its low end to its high one."""
-        values, low, high = np.asarray(values, dtype=float), self.low, self.high
+        places, low, high = np.asarray(values, dtype=np.float64), self.low, self.high
         if self.log:
-            values, low, high = np.log(np.maximum(values, 1e-300)), math.log(low), math.log(high)
-        return (values - low) / (high - low)
+            places, low, high = np.log(np.maximum(places, 1e-300)), math.log(low), math.log(high)
+        return (places - low) / (high - low)
 
 
 def _nice(step: float) -> float:

@@ -100,7 +100,7 @@ def calibration_chart(tenths: Calibration) -> Chart:
     )
 
 
-def skill_chart(course: SkillCourse, cross_section: bool) -> Chart:
+def skill_chart(course: SkillCourse, *, cross_section: bool) -> Chart:
     """Skill week by week, and its mean so far with the band."""
     middles = days_since_1970(course.weeks) + 3.5
     lows, highs = course.band or (course.so_far, course.so_far)
@@ -127,7 +127,7 @@ def currency_chart(skills: pl.DataFrame) -> Chart:
     """Skill by currency, best first."""
     count = skills.height
     names, values = skills["currency"].to_list(), skills["ic"].to_numpy()
-    reach = float(skills["reach"].max()) if count else 0.0
+    reach = float(skills.select(pl.max("reach")).item()) if count else 0.0
     told = [f"{name}: {plain(value)}" for name, value in zip(names, values, strict=True)]
     reading = (
         "Rank correlation over time of each currency's own predictions and returns; currencies without skill lie "

@@ -90,7 +90,7 @@ def whole_report(
     tried: Mapping[str, Overfitting] | None = None,
 ) -> dict[str, Any]:
     """The report of the evidence with the data it rests on: what the page shows, and holds as JSON."""
-    currencies = currencies_of(evidence.predictions.values())
+    currencies = currencies_of(tuple(evidence.predictions.values()))
     start = min(one.start for one in evidence.evaluations)
     end = max(one.end for one in evidence.evaluations) + interval_delta(settings.interval)
     only = settings.model_copy(update={"currencies": currencies})

@@ -25,7 +25,7 @@ def forest_chart(
     levels: Mapping[str, float],
     *,
     log: bool = False,
-    format: Format = plain,
+    format: Format = plain,  # noqa: A002 what an axis calls it
 ) -> Chart:
     """A figure of every algorithm with its interval, beside upright levels.
 

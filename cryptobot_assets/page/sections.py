@@ -82,7 +82,8 @@ def _prediction_charts(evaluation: Evaluation, hourly: pl.DataFrame, settings: S
     made = [charts.against_outcome(density(hourly), tenths), charts.calibration_chart(tenths)]
     course = skill_course(evaluation.score.skill, seed=settings.seed)
     if course.weeks:
-        made.append(charts.skill_chart(course, hourly["currency"].n_unique() >= SMALLEST_CROSS_SECTION))
+        many = hourly["currency"].n_unique() >= SMALLEST_CROSS_SECTION
+        made.append(charts.skill_chart(course, cross_section=many))
     skills = skill_by_currency(hourly)
     if skills.height:
         made.append(charts.currency_chart(skills))

@@ -14,6 +14,9 @@ import numpy as np
 
 from cryptobot_assets.page.axes import Axis
 
+Values = np.ndarray | Sequence[float] | float
+"""What an axis can tell the places of."""
+
 WIDTH, HEIGHT = 520, 300
 LEFT, RIGHT, TOP, BOTTOM = 68, 22, 12, 44
 
@@ -29,7 +32,7 @@ class Plot:
     left: int = LEFT
     marks: list[str] = field(default_factory=list)
 
-    def at(self, xs: object, ys: object) -> tuple[np.ndarray, np.ndarray]:
+    def at(self, xs: Values, ys: Values) -> tuple[np.ndarray, np.ndarray]:
         """Values of both axes as places in the picture."""
         right, bottom = WIDTH - RIGHT, self.height - BOTTOM
         return (
@@ -37,7 +40,7 @@ class Plot:
             bottom - self.y.share(ys) * (bottom - TOP),
         )
 
-    def line(self, xs: object, ys: object, style: str) -> Plot:
+    def line(self, xs: Values, ys: Values, style: str) -> Plot:
         """A line through points; it breaks where a value is not finite."""
         px, py = self.at(xs, ys)
         known = np.isfinite(px) & np.isfinite(py)
@@ -48,21 +51,21 @@ class Plot:
             pen = "L" if here else "M"
         return self._add(f'<path class="line {style}" d="{"".join(parts)}"/>')
 
-    def band(self, xs: object, lows: object, highs: object, style: str) -> Plot:
+    def band(self, xs: Values, lows: Values, highs: Values, style: str) -> Plot:
         """The area between two lines."""
         (px, low), (_, high) = self.at(xs, lows), self.at(xs, highs)
         there = [f"{x:.1f} {y:.1f}" for x, y in zip(px, high, strict=True)]
         back = [f"{x:.1f} {y:.1f}" for x, y in zip(px[::-1], low[::-1], strict=True)]
         return self._add(f'<path class="band {style}" d="M{"L".join(there + back)}Z"/>')
 
-    def dots(self, xs: object, ys: object, style: str, *, size: float = 3.5, titles: Sequence[str] = ()) -> Plot:
+    def dots(self, xs: Values, ys: Values, style: str, *, size: float = 3.5, titles: Sequence[str] = ()) -> Plot:
         """A dot a point, with a text that shows when pointed at."""
         for number, (x, y) in enumerate(zip(*self.at(xs, ys), strict=True)):
             told = f"<title>{escape(titles[number])}</title>" if titles else ""
             self._add(f'<circle class="dot {style}" cx="{x:.1f}" cy="{y:.1f}" r="{size:g}">{told}</circle>')
         return self
 
-    def bars(self, xs: object, widths: float, ys: object, style: str, *, titles: Sequence[str] = ()) -> Plot:
+    def bars(self, xs: Values, widths: float, ys: Values, style: str, *, titles: Sequence[str] = ()) -> Plot:
         """Bars from zero up or down, each `widths` wide in the units of x."""
         left, tops = self.at(np.asarray(xs, dtype=float) - widths / 2, ys)
         right, zeros = self.at(np.asarray(xs, dtype=float) + widths / 2, np.zeros(len(left)))
@@ -72,7 +75,7 @@ class Plot:
             self._add(f'<rect class="bar {style}" {place}>{told}</rect>')
         return self
 
-    def lying_bars(self, ys: object, thickness: float, xs: object, style: str, *, titles: Sequence[str] = ()) -> Plot:
+    def lying_bars(self, ys: Values, thickness: float, xs: Values, style: str, *, titles: Sequence[str] = ()) -> Plot:
         """Bars from zero to the right or left, each `thickness` thick in the units of y."""
         ends, tops = self.at(xs, np.asarray(ys, dtype=float) + thickness / 2)
         zeros, bottoms = self.at(np.zeros(len(ends)), np.asarray(ys, dtype=float) - thickness / 2)
@@ -82,13 +85,13 @@ class Plot:
             self._add(f'<rect class="bar {style}" {place}>{told}</rect>')
         return self
 
-    def whiskers(self, xs: object, lows: object, highs: object, style: str) -> Plot:
+    def whiskers(self, xs: Values, lows: Values, highs: Values, style: str) -> Plot:
         """Upright intervals."""
         (px, low), (_, high) = self.at(xs, lows), self.at(xs, highs)
         pieces = [f"M{x:.1f} {a:.1f}V{b:.1f}" for x, a, b in zip(px, low, high, strict=True)]
         return self._add(f'<path class="whisker {style}" d="{"".join(pieces)}"/>')
 
-    def spans(self, ys: object, lows: object, highs: object, style: str) -> Plot:
+    def spans(self, ys: Values, lows: Values, highs: Values, style: str) -> Plot:
         """Lying intervals."""
         (low, py), (high, _) = self.at(lows, ys), self.at(highs, ys)
         pieces = [f"M{a:.1f} {y:.1f}H{b:.1f}" for y, a, b in zip(py, low, high, strict=True) if np.isfinite(a + b)]

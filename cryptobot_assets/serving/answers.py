@@ -64,7 +64,9 @@ async def predict_features(request: Request, desk: Desk) -> Response:
 async def predict_algorithm(request: Request, desk: Desk, *, algorithm: str) -> Response:
     """`POST /predict_<algorithm>`."""
     asked = bodies.read_prediction(await read_body(request))
-    model = desk.shelf.held(algorithm) or await run_in_threadpool(desk.shelf.fetch, algorithm)
+    model = desk.shelf.held(algorithm)
+    if model is None:
+        model = await run_in_threadpool(desk.shelf.fetch, algorithm)
     if isinstance(asked, bodies.RowsRequest):
         return await _answer_rows(request, desk, named_seat(model), asked)
     return await _answer_currency(request, desk, named_seat(model), asked)
@@ -180,7 +182,8 @@ async def _score(model: LoadedModel, X: np.ndarray) -> list[float]:
     if not finite.all():
         row = f"rows[{int(np.argmin(finite))}]"
         raise bad_request("non_finite", f"the numbers of {row} are too large: the model has no answer", field=row)
-    return predicted.tolist()
+    numbers: list[float] = predicted.tolist()
+    return numbers
 
 
 def _direction(predicted: float) -> str:

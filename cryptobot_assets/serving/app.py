@@ -99,10 +99,10 @@ async def _readyz(request: Request, desk: Desk) -> Response:
 async def _metrics(request: Request, desk: Desk) -> Response:
     try:
         desk.shelf.champion()
-        desk.metrics.champion_loaded(True)
+        desk.metrics.champion_loaded(loaded=True)
     except NoModel:
-        desk.metrics.champion_loaded(False)
-    desk.metrics.registry_faulty(desk.shelf.fault() is not None)
+        desk.metrics.champion_loaded(loaded=False)
+    desk.metrics.registry_faulty(faulty=desk.shelf.fault() is not None)
     return await run_in_threadpool(desk.metrics.exposition)
 
 

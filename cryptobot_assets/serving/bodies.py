@@ -176,7 +176,7 @@ def _row_mistake(index: int, row: Any, names: frozenset[str]) -> ApiError:
     return bad_request("wrong_type", f"{where}.{name} must be a number", field=f"{where}.{name}")
 
 
-def _as_float(number: int | float) -> float:
+def _as_float(number: float) -> float:
     try:
         return float(number)
     except OverflowError:

@@ -39,6 +39,9 @@ logger = logging.getLogger(__name__)
 Load = Callable[[Path], Scorer]
 
 
+CHAMPION: tuple[Alias, ...] = ("champion",)
+
+
 class Catalogue:
     """A `ModelShelf` that follows a registry from a thread of its own.
 
@@ -137,7 +140,7 @@ class Catalogue:
             if self._source is None:
                 self._source = self._open_source()
             lineup = self._source.lineup()
-        except Exception as error:  # the thread must outlive whatever a registry client raises
+        except Exception as error:  # noqa: BLE001 the thread must outlive whatever a registry client raises
             self._source = None
             self._say("the registry does not answer; what was loaded stays", error)
             with self._lock:
@@ -145,7 +148,7 @@ class Catalogue:
             return
         with self._lock:
             self._lineup = lineup
-            self._swap(self._shelf.algorithms, ("champion",))  # nothing else may delay it
+            self._swap(self._shelf.algorithms, CHAMPION)  # nothing else may delay it
             if "champion" in lineup.appointments:
                 self._recall()
             in_use = {
@@ -166,7 +169,7 @@ class Catalogue:
         """Where no champion is loaded, put the newest in force that served before and whose files are still here."""
         for appointment in self._in_force.appointments() if self._shelf.champion is None else ():
             if self._cache.holds(appointment.model):
-                self._swap(self._shelf.algorithms, ("champion",), {"champion": appointment})
+                self._swap(self._shelf.algorithms, CHAMPION, {"champion": appointment})
             if self._shelf.champion is not None:
                 logger.warning("the champion cannot be had: what served before it serves until it can")
                 return
@@ -235,15 +238,17 @@ class Catalogue:
         held_before = self._cache.holds(version)
         try:
             folder = self._folder(version)
-        except Exception as error:  # a model that cannot be had must not take down the one that serves
-            return self._refuse(version, error, DOWNLOAD_RETRY_SECONDS)
+        except Exception as error:  # noqa: BLE001 a model that cannot be had must not take down the one that serves
+            self._refuse(version, error, DOWNLOAD_RETRY_SECONDS)
+            return None
         try:
             scorer = _require_interval(self._load(folder))
-        except Exception as error:  # see above
+        except Exception as error:  # noqa: BLE001 see above
             self._cache.discard(version)
             if held_before:  # the files may have been damaged since they were downloaded
                 return self._loaded(version)
-            return self._refuse(version, error, REFUSED_RETRY_SECONDS)
+            self._refuse(version, error, REFUSED_RETRY_SECONDS)
+            return None
         self._refused.pop(version, None)
         logger.info("loaded %s version %s", version.name, version.version)
         self._metrics.loaded("loaded")

@@ -69,7 +69,7 @@ class Door:
                 await self._routes(scope, receive, watched_send)
         except ClientDisconnect:
             status = 499
-        except Exception as error:  # the last resort: whatever failed, the caller gets one shape
+        except Exception as error:  # noqa: BLE001 the last resort: whatever failed, the caller gets one shape
             refusal = _refusal(error, scope)
             if not status:
                 await refusal.response()(scope, receive, watched_send)

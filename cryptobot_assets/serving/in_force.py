@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from cryptobot_assets.serving.lineup import Appointment, ModelVersion
@@ -42,7 +43,7 @@ class InForce:
         Path(draft.name).replace(self._path)
 
 
-def _appointment(held: dict) -> Appointment:
+def _appointment(held: dict[str, Any]) -> Appointment:
     model = held["model"]
     version = ModelVersion(**{**model, "cutoff": datetime.fromisoformat(model["cutoff"])})
     return Appointment(**{**held, "model": version})

@@ -30,6 +30,12 @@ SHADOW_OUTCOMES = ("scored", "skipped", "dropped", "failed")
 LOAD_OUTCOMES = ("loaded", "refused")
 
 
+Mode = Literal["livemin", "livemax", "livesum", "max", "mostrecent"]
+"""How the figures of all workers become one."""
+
+EXTREMES: tuple[tuple[Mode, str], ...] = (("livemin", "the lowest"), ("livemax", "the highest"))
+
+
 class Metrics:
     """Counters of one service; a `route` is one of the app's, or `other`."""
 
@@ -62,8 +68,8 @@ class Metrics:
         )
         version = "Version of cryptobot-<market> in force, {} of all workers; NaN for none"
         self._lowest, self._highest = (
-            self._gauge(f"cryptobot_served_version_{kind}", version.format(of), f"live{kind}", "market", "alias")
-            for kind, of in (("min", "the lowest"), ("max", "the highest"))
+            self._gauge(f"cryptobot_served_version_{mode[4:]}", version.format(of), mode, "market", "alias")
+            for mode, of in EXTREMES
         )
         self._cutoff = self._gauge(
             "cryptobot_served_cutoff_timestamp_seconds",
@@ -99,7 +105,7 @@ class Metrics:
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
         return Counter(name, what, labels, registry=self._registry)
 
-    def _gauge(self, name: str, what: str, mode: str, *labels: str) -> Gauge:
+    def _gauge(self, name: str, what: str, mode: Mode, *labels: str) -> Gauge:
         return Gauge(name, what, labels, registry=self._registry, multiprocess_mode=mode)
 
     def arrived(self) -> None:
@@ -151,11 +157,11 @@ class Metrics:
         """Say when the registry last answered."""
         self._checked.set(at.timestamp())
 
-    def champion_loaded(self, loaded: bool) -> None:
+    def champion_loaded(self, *, loaded: bool) -> None:
         """Say whether there is a champion to answer with."""
         self._loaded.set(1 if loaded else 0)
 
-    def registry_faulty(self, faulty: bool) -> None:
+    def registry_faulty(self, *, faulty: bool) -> None:
         """Say whether `/models` has a fault of the registry to tell."""
         self._faulty.set(1 if faulty else 0)
 

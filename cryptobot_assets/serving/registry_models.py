@@ -24,7 +24,7 @@ class RegistryModels:
         trained = self._registry.versions(self._market)
         held = {alias: self._registry.aliased(self._market, alias) for alias in ALIASES}
         appointments = {alias: _appointment(alias, record) for alias, record in held.items() if record is not None}
-        promoted = {appointments[alias].model: held[alias] for alias in appointments}
+        promoted = {appointments[alias].model: record for alias, record in held.items() if record is not None}
         self._records = promoted | {_model_version(record): record for record in trained}
         return Lineup(appointments, newest_versions(self._records))
 

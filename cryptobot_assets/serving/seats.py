@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -158,7 +159,7 @@ def shadow_section(ticket: Ticket, other: ServedModel | None, time: datetime) ->
 def _record_finite(
     ticket: Ticket, model: ServedModel, entries: Sequence[Entry], *, time: datetime, known_at: datetime
 ) -> bool:
-    if not np.isfinite([entry.predicted_return for entry in entries]).all():
+    if not all(entry.predicted_return is not None and math.isfinite(entry.predicted_return) for entry in entries):
         return False
     ticket.record(model, SHADOW, entries, time=time, known_at=known_at)
     return True

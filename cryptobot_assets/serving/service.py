@@ -7,11 +7,14 @@ contract's and not BentoML's own.
 
 from __future__ import annotations
 
+from typing import Any
+
 import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cryptobot_assets.serving.app import Desk, make_app
+from cryptobot_assets.serving.app import make_app
 from cryptobot_assets.serving.command import REQUEST_SECONDS
+from cryptobot_assets.serving.desk import Desk
 
 
 def _open_desk() -> Desk:
@@ -52,4 +55,5 @@ class PredictionService:
     """Predicted 24 h returns by the champion model of a market."""
 
 
-PredictionService.add_asgi_middleware(StraightToApp)
+service: Any = PredictionService  # its decorators made a service of it, which mypy does not see
+service.add_asgi_middleware(StraightToApp)

@@ -92,6 +92,6 @@ class ShadowThread:
     def _score(self, work: ShadowWork) -> None:
         try:
             self._metrics.shadowed("scored" if work.run() else "skipped")
-        except Exception as error:  # a shadow that fails must cost nobody a reply, nor the thread its life
+        except Exception as error:  # noqa: BLE001 a shadow that fails must cost nobody a reply, nor the thread its life
             logger.warning("a request went without its shadow: %s: %s", type(error).__name__, error)
             self._metrics.shadowed("failed")

@@ -80,6 +80,7 @@ class Shelf:
 
 
 def model_block(version: ModelVersion, shelf: Shelf) -> dict[str, Any]:
+    """The `model` part of a reply: which version answers, and whether it has passed the gate."""
     champion = shelf.appointments.get("champion")
     proven = champion is not None and champion.model == version and champion.verdict == "passed"
     return {

@@ -14,7 +14,9 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 from urllib.parse import quote
 
 import psycopg2
@@ -24,7 +26,8 @@ from sqlalchemy.engine import make_url
 from cryptobot_assets.errors import BadBackup, StoreError
 from cryptobot_assets.storage.backup_manifest import Manifest
 from cryptobot_assets.storage.backup_objects import ObjectReader, ObjectWriter, Tell
-from cryptobot_assets.storage.postgres_program import ENVIRONMENT, SERVER_TREE, WHEEL
+from cryptobot_assets.storage.backup_rows import one_row
+from cryptobot_assets.storage.postgres_program import ENVIRONMENT, SERVER_TREE, WHEEL, require_pipe
 
 FOLDER = "databases"
 READ_BYTES = 1_000_000
@@ -65,7 +68,7 @@ class DatabaseSource:
             self._server.set_session(isolation_level="REPEATABLE READ", readonly=True)
             with self._server.cursor() as cursor:
                 cursor.execute("SELECT pg_export_snapshot(), pg_database_size(current_database())")
-                self._snapshot, self.size = cursor.fetchone()
+                self._snapshot, self.size = one_row(cursor)
             self._program = client_program("pg_dump", self._server)
         except BaseException:
             self._server.close()
@@ -83,12 +86,12 @@ class DatabaseSource:
             writer.add_lines(f"{FOLDER}/{self.name}.sql") as lines,
         ):
             rest = b""
-            while block := program.stdout.read(READ_BYTES):
+            while block := program.out.read(READ_BYTES):
                 *whole, rest = (rest + block).split(b"\n")
                 for line in whole:
                     lines.write(line + b"\n")
             lines.write(rest)
-            _require_end(program, self._server)
+            program.require_end(self._server)
 
 
 def restore_database(
@@ -112,15 +115,15 @@ def restore_database(
         client = client_program("psql", server)
         with _running(client, options, server, stdin=subprocess.PIPE) as program:
             try:
-                program.stdin.write(EMPTY.encode())
+                program.into.write(EMPTY.encode())
                 for block in reader.blocks(entry):
-                    program.stdin.write(block)
+                    program.into.write(block)
                     tell(len(block), entry.path)
-                program.stdin.write(((_move(*moved) if moved else "") + END).encode())
-                program.stdin.close()
+                program.into.write(((_move(*moved) if moved else "") + END).encode())
+                program.into.close()
             except BrokenPipeError:
-                program.wait()  # it has said why
-            _require_end(program, server)
+                program.process.wait()  # it has said why
+            program.require_end(server)
     finally:
         server.close()
 
@@ -142,9 +145,9 @@ def holds_rows(url: str, tables: tuple[str, ...]) -> bool:
         with server.cursor() as cursor:
             for table in tables:
                 cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (table,))
-                if cursor.fetchone()[0]:
+                if one_row(cursor)[0]:
                     cursor.execute(f"SELECT EXISTS (SELECT FROM {table})")
-                    if cursor.fetchone()[0]:
+                    if one_row(cursor)[0]:
                         return True
         return False
     finally:
@@ -160,7 +163,7 @@ def others_connected(url: str) -> int:
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 " AND backend_type = 'client backend'"
             )
-            return cursor.fetchone()[0]
+            return int(one_row(cursor)[0])
     finally:
         server.close()
 
@@ -198,21 +201,48 @@ def _major(program: Path) -> int:
     return int(version[1]) if version else 0
 
 
+@dataclass(frozen=True)
+class _Client:
+    """A client program at work, and the file that what it complains of goes to."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    said: IO[bytes]
+
+    @property
+    def into(self) -> IO[bytes]:
+        return require_pipe(self.process.stdin)
+
+    @property
+    def out(self) -> IO[bytes]:
+        return require_pipe(self.process.stdout)
+
+    def require_end(self, server: psycopg2.extensions.connection) -> None:
+        """Wait for it; raises `StoreError` with its own reason when it failed."""
+        if self.process.wait() == 0:
+            return
+        self.said.seek(0)
+        lines = self.said.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
+        what = next((line for line in lines if "error" in line.lower() or "fatal" in line.lower()), lines[-1])
+        password = server.info.password
+        told = what.replace(password, "***") if password else what
+        raise StoreError(f"{self.name} of {server.info.dbname} failed: {told}")
+
+
 @contextmanager
 def _running(
     program: Path, options: list[str], server: psycopg2.extensions.connection, **pipes: int
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[_Client]:
     """A client program at work on the server's database; the password travels in its environment."""
     address = make_dsn(**{**server.info.dsn_parameters, "application_name": "cryptobot"})
     secret = {"PGPASSWORD": server.info.password} if server.info.password else {}
+    ends: dict[str, Any] = {"stdin": subprocess.DEVNULL, **pipes}
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            [program, *options, f"--dbname={address}"],
-            env=ENVIRONMENT | secret, stderr=said, **{"stdin": subprocess.DEVNULL, **pipes},
-        )  # fmt: skip
-        process.said = said
+            [program, *options, f"--dbname={address}"], env=ENVIRONMENT | secret, stderr=said, **ends
+        )
         try:
-            yield process
+            yield _Client(program.name, process, said)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -220,14 +250,3 @@ def _running(
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
                     pipe.close()
-
-
-def _require_end(program: subprocess.Popen[bytes], server: psycopg2.extensions.connection) -> None:
-    if program.wait() == 0:
-        return
-    program.said.seek(0)
-    lines = program.said.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
-    what = next((line for line in lines if "error" in line.lower() or "fatal" in line.lower()), lines[-1])
-    password = server.info.password
-    told = what.replace(password, "***") if password else what
-    raise StoreError(f"{Path(str(program.args[0])).name} of {server.info.dbname} failed: {told}")

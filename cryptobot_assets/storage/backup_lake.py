@@ -159,5 +159,6 @@ def _require(settings: Settings, url: str, manifest: Manifest) -> None:
 
 def _open(settings: Settings, url: str) -> Lake:
     lake = open_store_at(url, s3_endpoint=settings.s3_endpoint)
-    assert isinstance(lake, Lake)
+    if not isinstance(lake, Lake):
+        raise StoreError(f"{url} is no lake")
     return lake

@@ -63,10 +63,9 @@ def open_place(url: str, settings: Settings, *, private: bool = False) -> Place:
         UsageError: it is neither.
     """
     if is_s3(url):
-        if (settings.s3_endpoint or "").startswith("http://") and not (
-            settings.s3_allow_http or is_here(settings.s3_endpoint)
-        ):
-            raise UsageError(f"{settings.s3_endpoint} is another machine: use https://, or set AWS_ALLOW_HTTP=true")
+        endpoint = settings.s3_endpoint or ""
+        if endpoint.startswith("http://") and not (settings.s3_allow_http or is_here(endpoint)):
+            raise UsageError(f"{endpoint} is another machine: use https://, or set AWS_ALLOW_HTTP=true")
         return BucketPlace(url, settings.s3_endpoint)
     if "://" in url:
         raise UsageError(f"{shown(url)} is no place for files: name a directory or s3://bucket/prefix")

@@ -22,6 +22,7 @@ from psycopg2 import errors, sql
 from cryptobot_assets.errors import BadBackup, StoreError
 from cryptobot_assets.storage.backup_manifest import Manifest
 from cryptobot_assets.storage.backup_objects import ObjectReader, ObjectWriter, Tell
+from cryptobot_assets.storage.backup_rows import Cursor, one_row
 from cryptobot_assets.storage.postgres_address import PostgresAddress, parse_address
 from cryptobot_assets.storage.store import EXCHANGE_CLIENTS, INDICATORS, TABLES
 
@@ -31,8 +32,6 @@ WRITES = "cryptobot_writes"
 LOCK_SECONDS = 30
 READ_BYTES = 1_000_000
 SESSION = "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET extra_float_digits = 1; SET synchronize_seqscans = off"
-
-Cursor = psycopg2.extensions.cursor
 
 
 class TablesSource:
@@ -100,12 +99,20 @@ def restore_tables(url: str, manifest: Manifest, reader: ObjectReader, tell: Tel
         if not store["revision"]:
             return
         migrate(connection, store["revision"], of=f"of backup {manifest.name}")
-        with connection.connection.driver_connection.cursor() as cursor:
+        with _own_connection(connection).cursor() as cursor:
             for currency in store["currencies"]:
                 cursor.execute("SELECT cryptobot_make_indicators(%s)", (currency,))
             for name, facts in store["tables"].items():
                 _load(cursor, name, facts, manifest, reader, tell)
         migrate(connection, "head", of=f"of backup {manifest.name}")
+
+
+def _own_connection(connection: sa.Connection) -> psycopg2.extensions.connection:
+    """The connection of psycopg2 below one of SQLAlchemy."""
+    below: psycopg2.extensions.connection | None = connection.connection.driver_connection
+    if below is None:
+        raise StoreError("the connection was lost")
+    return below
 
 
 def _load(
@@ -173,18 +180,18 @@ def _revision(cursor: Cursor) -> str | None:
 
 def _exists(cursor: Cursor, name: str) -> bool:
     cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))
-    return cursor.fetchone()[0]
+    return bool(one_row(cursor)[0])
 
 
 def _has_rows(cursor: Cursor, name: str) -> bool:
     cursor.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(name)))
-    return cursor.fetchone()[0]
+    return bool(one_row(cursor)[0])
 
 
 def _size(cursor: Cursor, name: str) -> int:
     parts = "SELECT %(name)s::regclass UNION SELECT inhrelid FROM pg_inherits WHERE inhparent = %(name)s::regclass"
     cursor.execute(f"SELECT sum(pg_table_size(part))::bigint FROM ({parts}) AS p(part)", {"name": name})
-    return cursor.fetchone()[0]
+    return int(one_row(cursor)[0])
 
 
 def _columns(cursor: Cursor, name: str) -> list[str]:
@@ -211,7 +218,7 @@ def _times(cursor: Cursor, name: str) -> dict[str, str | None]:
         return {}
     time = sql.Identifier(TABLES[name].time)
     cursor.execute(sql.SQL("SELECT min({0}), max({0}) FROM {1}").format(time, sql.Identifier(name)))
-    first, newest = cursor.fetchone()
+    first, newest = one_row(cursor)
     return {"first": first.isoformat() if first else None, "newest": newest.isoformat() if newest else None}
 
 

@@ -32,6 +32,7 @@ from urllib.parse import quote
 import cryptobot_assets
 from cryptobot_assets.errors import ProcessError
 from cryptobot_assets.storage.postgres_layout import Layout
+from cryptobot_assets.storage.postgres_program import require_pipe
 from cryptobot_assets.storage.room import MAKE_ROOM
 
 GUARD_MODULE = "cryptobot_assets.storage.postgres_guard"
@@ -152,9 +153,10 @@ class EmbeddedPostgres:
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
             )  # fmt: skip
         with starter, selectors.DefaultSelector() as selector:
-            selector.register(starter.stdout, selectors.EVENT_READ)
+            said = require_pipe(starter.stdout)
+            selector.register(said, selectors.EVENT_READ)
             silent = not selector.select(START_SECONDS)
-            line = "" if silent else starter.stdout.readline().decode().strip()
+            line = "" if silent else said.readline().decode().strip()
         if line != "ready":
             raise ProcessError(line or f"the guard of PostgreSQL ended without a word; see {self.layout.log}")
 

@@ -102,7 +102,8 @@ class Exchange(ExchangeClient):
         for _ in range(ASKED_FOR_NOTHING):
             page = self._page(currency, interval, BEGINNING, limit=1)
             if page.height:
-                return page["time"][0]
+                began: datetime = page["time"][0]
+                return began
         return None
 
     def klines(self, currency: str, interval: str, start: datetime, end: datetime) -> Iterator[pl.DataFrame]:
@@ -129,8 +130,10 @@ class Exchange(ExchangeClient):
             start = page["time"][-1] + interval_delta(interval)
 
     def _completed(self, page: pl.DataFrame, currency: str, interval: str, start: datetime) -> pl.DataFrame:
-        """A page that was to begin at `start`, with what else there is inside it: its holes are asked for, and
-        those that remain again for as long as that brings something."""
+        """A page that was to begin at `start`, with what else there is inside it.
+
+        Its holes are asked for, and those that remain again for as long as that brings something.
+        """
         step = interval_delta(interval)
         end = page["time"][-1] + step
         held = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -17,7 +18,7 @@ def read_gaps(
     store: Store, start: datetime, end: datetime, interval: str, *, currency: str | Sequence[str] | None = None
 ) -> pl.DataFrame:
     """What is recorded of [start, end): rows of `GAPS`, cut to it."""
-    named = {} if currency is None else {"currency": currency}
+    named: dict[str, Any] = {} if currency is None else {"currency": currency}
     return clip_gaps(store.read(GAPS, end=end, **named), start, end, interval)
 
 
@@ -37,7 +38,7 @@ def rewrite_gaps(
     Raises:
         StoreError: others kept writing.
     """
-    named = {} if currency is None else {"currency": currency}
+    named: dict[str, Any] = {} if currency is None else {"currency": currency}
     until_not_overtaken(lambda: _rewrite(store, start, end, interval, remake, named))
 
 
@@ -47,7 +48,7 @@ def _rewrite(
     end: datetime,
     interval: str,
     remake: Callable[[pl.DataFrame], pl.DataFrame],
-    named: dict[str, str | Sequence[str]],
+    named: dict[str, Any],
 ) -> None:
     version = store.version(GAPS)
     after = end + interval_delta(interval)  # what begins at the end may go on from inside

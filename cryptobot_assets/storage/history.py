@@ -8,7 +8,7 @@ budget of request weight.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,7 +86,7 @@ class History:
 
     def fetch(
         self, spans: Iterable[Span], interval: str, progress: Progress, lives: Mapping[str, Life] | None = None
-    ) -> Iterator[Fetched]:
+    ) -> Generator[Fetched]:
         """Each span's klines, in order; nothing that the exchange's clock had not finished at the first span.
 
         Args:
@@ -212,8 +212,10 @@ class _Call:
         return [Source("rest", *bounds) for bounds in gaps.select("time", "end").iter_rows()]
 
     def _submit(self, currency: str, sources: Iterable[Source]) -> dict[Source, Future[pl.DataFrame]]:
-        files = [source for source in sources if source.kind != "rest"]
-        return {file: self._pool.submit(self._archive.read, currency, self._interval, file) for file in files}
+        archive, files = self._archive, [source for source in sources if source.kind != "rest"]
+        if archive is None:
+            return {}
+        return {file: self._pool.submit(archive.read, currency, self._interval, file) for file in files}
 
     def _pages(self, currency: str, source: Source) -> Iterator[pl.DataFrame]:
         if currency in self._forgotten:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import requests
+from urllib3.exceptions import HTTPError
 
 from cryptobot_assets.errors import ExchangeError, ExchangeUnreachable, RateLimited
 from cryptobot_assets.storage.weight import Budget, Wait, retry_after_seconds
@@ -42,7 +43,7 @@ class _Passing(Exception):
 
 FAULTS_THAT_MAY_PASS = (
     requests.RequestException,
-    requests.exceptions.BaseHTTPError,
+    HTTPError,
     msgspec.DecodeError,
     _Passing,
 )
@@ -159,7 +160,8 @@ class Http:
     def _session(self) -> requests.Session:
         if not hasattr(self._threads, "session"):
             self._threads.session = requests.Session()
-        return self._threads.session
+        session: requests.Session = self._threads.session
+        return session
 
     def _meant_error(self, path: str, query: Mapping[str, Any], status: int, content: bytes) -> ExchangeError:
         try:
@@ -189,7 +191,7 @@ def _cause(error: Exception) -> str:
         return "it did not answer in time"
     if isinstance(error, requests.exceptions.SSLError):
         return "no encrypted connection comes about: check the address, and that its certificate is trusted here"
-    if isinstance(error, requests.exceptions.BaseHTTPError) or "aborted" in text:
+    if isinstance(error, HTTPError) or "aborted" in text:
         return "the connection broke off"
     if isinstance(error, requests.ConnectionError):
         return "its name is not known" if "NameResolution" in text else "nothing answers there"

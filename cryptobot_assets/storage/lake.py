@@ -22,6 +22,7 @@ from cryptobot_assets.domain.gaps import PERIODS
 from cryptobot_assets.errors import Overtaken, StoreError
 from cryptobot_assets.storage import lake_upkeep, sql
 from cryptobot_assets.storage.lake_files import known_spans, layout
+from cryptobot_assets.storage.lake_order import in_order
 from cryptobot_assets.storage.lake_snapshot import TableSnapshot, snapshot
 from cryptobot_assets.storage.room import MAKE_ROOM, is_full
 from cryptobot_assets.storage.rules import broken_rules, require_rows, told
@@ -60,8 +61,8 @@ class Lake:
         """See `Store.read`."""
         chosen = list(columns or table.schema)
         order = [name for name in table.key if not isinstance(equal.get(name), str)]
-        rows = self._scan(table, start, end, equal)
-        return (rows.sort(order) if order else rows).select(chosen).collect()
+        rows = self._scan(table, start, end, equal).select(list(dict.fromkeys([*chosen, *order]))).collect()
+        return in_order(rows, order).select(chosen)
 
     def counts(
         self,
@@ -269,7 +270,7 @@ class Lake:
         return self._opened[table.name]
 
 
-def _arrow_schema(table: Table):
+def _arrow_schema(table: Table) -> Any:
     return pl.DataFrame(schema=table.schema).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
 
 

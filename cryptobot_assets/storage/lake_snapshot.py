@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import polars as pl
 from deltalake import DeltaTable
 
+from cryptobot_assets.domain.instants import earliest, latest
 from cryptobot_assets.storage.store import Table
 
 
@@ -45,4 +46,4 @@ def _ends(files: pl.DataFrame, column: str) -> tuple[datetime | None, datetime |
     """Least and greatest of what the log says of every file; None where it says nothing of some."""
     if column not in files.columns or files[column].has_nulls():
         return None, None
-    return files[column].min(), files[column].max()
+    return (earliest(files[column]), latest(files[column])) if files.height else (None, None)

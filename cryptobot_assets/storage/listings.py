@@ -108,7 +108,9 @@ class ListingSource:
         for one in gone:
             if not only or one.currency in only:
                 own[one.currency] = [row for row in held if row.currency == one.currency]
-        bases = {one.base for one in (*symbols.values(), *held)} | {_base(name) for name in forgotten}
+        bases = (
+            {one.base for one in symbols.values()} | {one.base for one in held} | {_base(name) for name in forgotten}
+        )
         one_look = _Look(self.exchange, self._index, self._interval, bases)
         looks = [(symbols.get(name), name, rows) for name, rows in own.items()]
         with ThreadPoolExecutor(THREADS, thread_name_prefix="listings") as pool:

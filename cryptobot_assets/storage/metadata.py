@@ -89,7 +89,8 @@ def _parse(text: str) -> URL:
 def _render(server: URL, database: str) -> str:
     """A socket's slashes stay as they are: alembic and configuration files read `%` as their own."""
     address, mark, query = server.set(database=database).render_as_string(hide_password=False).partition("?")
-    return address + mark + query.replace("%2F", "/")
+    url: str = address + mark + query.replace("%2F", "/")
+    return url
 
 
 def _ensure_databases(server: URL, names: tuple[str, ...]) -> None:

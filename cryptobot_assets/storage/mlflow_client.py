@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -39,7 +38,7 @@ for _name, _value in {
     os.environ.setdefault(_name, _value)
 
 if TYPE_CHECKING:
-    import mlflow
+    import mlflow as mlflow  # noqa: PLC0414 others take its types from here
 
 CONNECT_SECONDS = 5
 RUNS_A_PAGE = 1_000
@@ -68,7 +67,7 @@ OWN_LOADER = "cryptobot_assets.models.loading"
 """Loads a model whose file alone does not give the prediction."""
 
 
-def library() -> ModuleType:
+def library() -> Any:
     """MLflow, imported when it is first needed: seconds and 100 MB that ingesting klines never uses.
 
     It reads some of the settings above as it is imported, and forgets how much it was to log.
@@ -101,12 +100,14 @@ def parse_uri(text: str) -> str:
         raise UsageError("MLFLOW_TRACKING_URI must be http://..., postgresql://... or sqlite:///file") from error
     if url.drivername in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg2")
-    return url.render_as_string(hide_password=False)
+    address: str = url.render_as_string(hide_password=False)
+    return address
 
 
 def shown_uri(uri: str) -> str:
     """The address without its password."""
-    return sqlalchemy.make_url(uri).render_as_string(hide_password=True)
+    shown: str = sqlalchemy.make_url(uri).render_as_string(hide_password=True)
+    return shown
 
 
 def connect(uri: str) -> mlflow.MlflowClient:

@@ -112,7 +112,8 @@ class HourReader:
     def _score(self, model: Model, names: Sequence[str], rows: Samples, time: datetime) -> np.ndarray:
         """Predictions of one hour's rows: its own batch, so that the bits do not depend on what else is read."""
         moment = np.datetime64((time - self._step).replace(tzinfo=None), "us")
-        here = rows.take(slice(*np.searchsorted(rows.time, [moment, moment + np.timedelta64(1, "us")])))
+        first, after = np.searchsorted(rows.time, [moment, moment + np.timedelta64(1, "us")])
+        here = rows.take(slice(int(first), int(after)))
         score = np.full(len(names), np.nan)
         if len(here):
             places = np.searchsorted(names, here.currency.astype(str))

@@ -7,9 +7,11 @@ is replaced by whoever books them.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
+from cryptobot_assets.domain.instants import earliest, latest
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.paper_book import Book
 from cryptobot_assets.domain.paper_ledger import BITCOIN, LEDGER_SCHEMAS, MONEY, UNIVERSE, Ledger
@@ -23,7 +25,7 @@ LEDGER_TABLES = (PAPER_DECISIONS, PAPER_FILLS, PAPER_BALANCES)
 def ledger_span(store: Store, market: str) -> tuple[datetime, datetime] | None:
     """First and newest booked hour of a market, None where none is."""
     times = store.read(PAPER_BALANCES, columns=["time"], market=market, currency=MONEY)["time"]
-    return (times.min(), times.max()) if len(times) else None
+    return (earliest(times), latest(times)) if len(times) else None
 
 
 def read_ledger(store: Store, market: str, start: datetime, end: datetime) -> Ledger:
@@ -46,7 +48,7 @@ def read_book(store: Store, market: str, before: datetime, capital: float) -> Bo
     Args:
         capital: what sleeves that have not decided yet begin with.
     """
-    day = {"start": before - SLEEVES * HOUR, "end": before, "market": market}
+    day: dict[str, Any] = {"start": before - SLEEVES * HOUR, "end": before, "market": market}
     balances = store.read(PAPER_BALANCES, columns=["time", "sleeve_cash"], currency=MONEY, **day)
     decisions = store.read(PAPER_DECISIONS, columns=["time", "currency", "quantity"], **day)
     book = Book.opened(capital)

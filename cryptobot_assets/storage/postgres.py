@@ -12,8 +12,9 @@ quotes: `indicators_BTCUSDT` and `indicators_btcusdt` are one table.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import polars as pl
 from adbc_driver_manager import Error
@@ -32,7 +33,7 @@ from cryptobot_assets.storage.postgres_connection import (
 )
 from cryptobot_assets.storage.postgres_scan import PostgresScans
 from cryptobot_assets.storage.postgres_statements import COUNTS, SPANS, condition
-from cryptobot_assets.storage.rules import broken_rules, require_rows
+from cryptobot_assets.storage.rules import broken_rules, require_frame, require_rows
 from cryptobot_assets.storage.store import INDICATORS, NO_VERSION, Address, Table
 
 REVISION = "0005"
@@ -179,13 +180,14 @@ class PostgresStore:
 
     def _revision(self) -> str | None:
         try:
-            return self._connections.run(
+            found: str | None = self._connections.run(
                 lambda cursor: _value(cursor, "SELECT version_num FROM cryptobot_alembic_version"), patient=True
             )
         except Error as error:
             if error.sqlstate == UNDEFINED_TABLE:
                 return None
             raise
+        return found
 
     def _upgrade(self) -> None:
         from cryptobot_assets.storage.postgres_schema import upgrade  # costs a second to import, needed once
@@ -307,14 +309,14 @@ def _run(cursor: Cursor, statement: str) -> None:
 
 def _rows(cursor: Cursor, statement: str) -> pl.DataFrame:
     cursor.execute(statement)
-    return pl.from_arrow(cursor.fetch_arrow_table())
+    return require_frame(pl.from_arrow(cursor.fetch_arrow_table()))
 
 
-def _value(cursor: Cursor, statement: str) -> object:
+def _value(cursor: Cursor, statement: str) -> Any:
     cursor.execute(statement)
     row = cursor.fetchone()
     return row[0] if row else None
 
 
-def _list(names: Sequence[str]) -> str:
+def _list(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)

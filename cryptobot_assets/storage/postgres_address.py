@@ -60,8 +60,8 @@ def parse_address(url: str) -> PostgresAddress:
         raise UsageError(FORM) from error
     login, _, hosts = parts.netloc.rpartition("@")
     query = dict(parse_qsl(parts.query))
-    found = [HOST.match(one) for one in hosts.split(",")]
-    if not is_postgres(url) or not all(found):
+    found = [one for one in map(HOST.match, hosts.split(",")) if one]
+    if not is_postgres(url) or len(found) <= hosts.count(","):
         raise UsageError(FORM)
     named = [one["host"].strip("[]") for one in found if one["host"]]
     for name in ("host", "hostaddr"):

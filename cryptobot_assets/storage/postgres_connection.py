@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from adbc_driver_manager import Error
 from adbc_driver_postgresql import dbapi
@@ -23,7 +23,7 @@ from cryptobot_assets.errors import StoreError
 from cryptobot_assets.storage.postgres_address import STARTING, PostgresAddress
 from cryptobot_assets.storage.room import MAKE_ROOM, is_full
 
-Cursor = dbapi.Cursor
+Cursor: TypeAlias = dbapi.Cursor
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 30.0

@@ -78,7 +78,7 @@ class Guard:
         self._launch()
         deadline = time.monotonic() + START_SECONDS
         while not self._is_ready():
-            if self.postmaster.poll() is not None:
+            if self._has_ended():
                 raise ProcessError(f"PostgreSQL did not start: {self._reason(offset)} (log: {self.layout.log})")
             if time.monotonic() > deadline:
                 self.stop()
@@ -96,7 +96,7 @@ class Guard:
                 else:
                     self.stop()
                     return
-                if self.postmaster.poll() is not None:
+                if self._has_ended():
                     self.start()
                 time.sleep(POLL_SECONDS)
         self.stop()
@@ -104,7 +104,7 @@ class Guard:
     def stop(self) -> None:
         """Fast shutdown (open transactions roll back), then ever ruder."""
         for signum in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-            if self.postmaster is None or self.postmaster.poll() is not None:
+            if self.postmaster is None or self._has_ended():
                 break
             self.postmaster.send_signal(signum)
             try:
@@ -161,14 +161,18 @@ class Guard:
             self.postmaster = subprocess.Popen(
                 [self.program / "postgres", "-D", self._reach(self.layout.data, data), *arguments],
                 stdout=log, stderr=log, pass_fds=[data, sockets], start_new_session=True,
-                preexec_fn=lambda: die_with_parent(signal.SIGINT), **self.account.popen_options,
+                preexec_fn=lambda: die_with_parent(signal.SIGINT),  # noqa: PLW1509 a guard has one thread
+                **self.account.popen_options,
             )  # fmt: skip
         os.close(data)
         os.close(sockets)
 
+    def _has_ended(self) -> bool:
+        return self.postmaster is not None and self.postmaster.poll() is not None
+
     def _is_ready(self) -> bool:
-        lines = self.layout.postmaster_lines()
-        return len(lines) >= 8 and lines[0] == str(self.postmaster.pid) and lines[7] == "ready"
+        lines, own = self.layout.postmaster_lines(), self.postmaster
+        return own is not None and len(lines) >= 8 and lines[0] == str(own.pid) and lines[7] == "ready"
 
     def _end_leftovers(self) -> None:
         """Wait for, then kill, PostgreSQL processes an earlier guard left on this very directory."""
@@ -233,6 +237,7 @@ def _say(line: str) -> None:
 
 
 def main() -> int:
+    """Start a server, say on stdout whether it runs, and stay with it."""
     if os.fork():
         return 0  # the starter reaps this half; the guard itself belongs to nobody
     signal.signal(signal.SIGINT, signal.SIG_IGN)

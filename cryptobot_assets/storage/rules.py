@@ -16,6 +16,13 @@ CAUSE = "\u21b3"
 ANSWERED = re.compile("<Message>([^<]+)</Message>")
 
 
+def require_frame(found: pl.DataFrame | pl.Series) -> pl.DataFrame:
+    """What Polars made of an Arrow table, of which it always makes a frame."""
+    if isinstance(found, pl.Series):
+        raise StoreError(f"rows were asked for, and one column came: {found.name}")
+    return found
+
+
 def require_rows(
     table: Table,
     rows: pl.DataFrame,
@@ -34,7 +41,7 @@ def require_rows(
     inside += [pl.col(table.time) < end] if end is not None else []
     if inside and rows.height and not rows.select(pl.all_horizontal(inside).all()).item():
         raise StoreError(f"table {table.name}: rows outside the span they were to replace")
-    if rows.select(_keys_rise(table.key).all()).item():
+    if rows.select(keys_rise(table.key).all()).item():
         return rows
     rows = rows.sort(table.key)
     if rows.select(_repeats(table.key).any()).item():
@@ -42,7 +49,7 @@ def require_rows(
     return rows
 
 
-def _keys_rise(key: Sequence[str]) -> pl.Expr:
+def keys_rise(key: Sequence[str]) -> pl.Expr:
     """Where a row's key is above that of the row before it; a key without a value is above none."""
     rises = pl.lit(False)
     for name in reversed(key):

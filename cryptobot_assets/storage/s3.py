@@ -16,7 +16,7 @@ def is_s3(url: str) -> bool:
 
 def s3_options(endpoint: str | None) -> dict[str, str]:
     """Options of a lake on S3; unencrypted HTTP is for an endpoint on this machine, unless AWS_ALLOW_HTTP says more."""
-    plain = (endpoint or "").startswith("http://") and is_here(endpoint)
+    plain = endpoint is not None and endpoint.startswith("http://") and is_here(endpoint)
     return COMMIT_WITHOUT_LOCKS | ({"aws_allow_http": "true"} if plain else {})
 
 

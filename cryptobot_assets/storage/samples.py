@@ -7,6 +7,7 @@ all three.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.features import Samples, label_end, lookback, make_samples
+from cryptobot_assets.domain.features import Samples, join_samples, label_end, lookback, make_samples
 from cryptobot_assets.domain.intervals import DAY, HOUR, floor_hour, interval_delta
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.relative import LONGEST_HOURS, HourlyMarket, is_relative, relative_samples
@@ -22,6 +23,10 @@ from cryptobot_assets.plugged import FEATURES
 from cryptobot_assets.storage.store import INDICATORS, KLINES, Store, Table
 
 HOUR_MICROSECONDS = 3_600_000_000
+HELD_ROWS = 4_000_000
+"""Stored rows held at a time, of as many currencies as fit, one at least: what a reading costs in memory is bounded,
+whatever the universe."""
+
 HELD_BLOCKS = 8
 """Blocks of relative rows kept: scoring asks for the same block once a currency."""
 
@@ -87,10 +92,27 @@ class SampleReader:
             rows = self._relative(start, end, until)
             chosen = np.isin(rows.currency.astype(str), list(currencies))
             return rows if chosen.all() else rows.take(chosen)
+        first = start - lookback(features, FEATURES) - DAY
+        a_currency = max((until - first) // interval_delta(self._interval), 1)
+        together = max(HELD_ROWS // a_currency, 1)
+        blocks = [currencies[at : at + together] for at in range(0, len(currencies), together)]
+        parts = [self._of_currencies(features, block, first, start, end, until, stride_minutes) for block in blocks]
+        return parts[0] if len(parts) == 1 else join_samples(parts, features)
+
+    def _of_currencies(
+        self,
+        features: tuple[str, ...],
+        currencies: Sequence[str],
+        first: datetime,
+        start: datetime,
+        end: datetime,
+        until: datetime,
+        stride_minutes: int | None,
+    ) -> Samples:
         stored = [name for name in features if name in INDICATORS.schema]
         frame = self._store.read(
             INDICATORS,
-            start=start - lookback(features, FEATURES) - DAY,
+            start=first,
             end=until,
             columns=list(dict.fromkeys(["currency", "time", "close", *stored])),
             currency=list(currencies),
@@ -103,6 +125,7 @@ class SampleReader:
             end=end,
             stride_minutes=stride_minutes,
             derived=FEATURES,
+            threads=os.cpu_count() or 1,
         )
 
     def _relative(self, start: datetime, end: datetime, until: datetime) -> Samples:

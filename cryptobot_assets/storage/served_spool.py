@@ -24,6 +24,7 @@ from typing import IO
 import msgspec
 import polars as pl
 
+from cryptobot_assets.domain.instants import earliest, latest
 from cryptobot_assets.domain.served import NO_CURRENCY, PREDICTION_KEY, SERVED_SCHEMA, served_around
 from cryptobot_assets.storage.overtaking import until_not_overtaken
 from cryptobot_assets.storage.store import SERVED_PREDICTIONS, Store
@@ -179,7 +180,7 @@ def store_served(store: Store, rows: pl.DataFrame) -> None:
     """Add rows to `served_predictions`; what is there already stays one copy."""
     if rows.is_empty():
         return
-    start, end = rows["served_at"].min(), rows["served_at"].max() + timedelta(microseconds=1)
+    start, end = earliest(rows["served_at"]), latest(rows["served_at"]) + timedelta(microseconds=1)
 
     def add() -> None:
         since = store.version(SERVED_PREDICTIONS)

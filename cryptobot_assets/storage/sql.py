@@ -15,7 +15,7 @@ import duckdb
 import polars as pl
 
 from cryptobot_assets.errors import UsageError
-from cryptobot_assets.storage.rules import told
+from cryptobot_assets.storage.rules import require_frame, told
 from cryptobot_assets.storage.store import TABLES, Table
 
 READ_ONLY_STATEMENTS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
@@ -38,7 +38,7 @@ def select(sql: str, source: Source) -> pl.DataFrame:
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         with _plain_errors():
-            return pl.from_arrow(connection.sql(sql).to_arrow_table())
+            return require_frame(pl.from_arrow(connection.sql(sql).to_arrow_table()))
 
 
 def empty(table: Table) -> Any:

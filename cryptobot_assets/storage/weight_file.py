@@ -27,7 +27,7 @@ import msgspec
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.storage.weight_account import Account
 
-MEMORY = Path("/dev/shm")
+MEMORY = Path("/dev/shm")  # noqa: S108 what is made there is this user's alone
 LARGEST_BYTES = 4096
 LOOK_AFTER_SECONDS = 60.0
 """Files not written for so long are looked at, and removed when they say nothing any more."""

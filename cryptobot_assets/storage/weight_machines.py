@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
+from cryptobot_assets.domain.instants import earliest, latest
 from cryptobot_assets.errors import CryptobotError
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.postgres_address import is_postgres
@@ -101,8 +102,8 @@ class Machines:
             rows = self._store.read(EXCHANGE_CLIENTS, exchange=file.exchange)
             with file.held() as (account, now):
                 _heed(account, rows, now)
-            gone = row["time"].max() - FORGET if row.height else None
-            if gone is not None and rows["time"].min() < gone:
+            gone = latest(row["time"]) - FORGET if row.height else None
+            if gone is not None and earliest(rows["time"]) < gone:
                 self._store.replace(EXCHANGE_CLIENTS, rows.clear(), start=None, end=gone, exchange=file.exchange)
             self._fails = False
         except CryptobotError as error:

@@ -18,7 +18,7 @@ from cryptobot_assets.processes import Supervisor, free_port
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.registry import Registry
-from cryptobot_assets_tests.browser import keep_picture, opened_page
+from cryptobot_assets_tests.browser import SETTLE_MS, keep_picture, opened_page
 from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.dashboard.market import NAMES, SECOND_CUTOFF, fill
 from cryptobot_assets_tests.dashboard.records import fill_paper, fill_served
@@ -110,7 +110,7 @@ def test_a_person_chooses_and_reads_on_a_desk_and_on_a_phone(chromium: str, dash
 
 
 def read_on_a_desk(page: Page) -> None:
-    """Choose a model, and see the figures follow; then the other pages."""
+    """Choose a model, and see the figures follow; then the other pages, each of which fits a phone too."""
     page.goto("/")
     expect(page.get_by_text("ADAUSDT, 2024-01-01 to 2024-01-25 (UTC), lasso of market ALL")).to_be_visible()
     drawn(page, 2)
@@ -133,22 +133,35 @@ def read_on_a_desk(page: Page) -> None:
         page.get_by_role("link", name=name, exact=True).click()
         expect(page.get_by_text(words).first).to_be_visible()
         keep_picture(page, f"{name.lower()}-desk")
+        turn_to_a_phone(page, name.lower())
     page.get_by_role("link", name="Champion", exact=True).click()
     expect(page.get_by_text("ridge version 1 is in force")).to_be_visible()
     expect(page.get_by_text(re.compile("Nothing answers at .*cryptobot up"))).to_be_visible()
     keep_picture(page, "champion-desk")
+    turn_to_a_phone(page, "champion")
 
 
 def read_on_a_phone(page: Page) -> None:
-    """Every page fits the width of a phone."""
-    for path in ("", "skill", "value", "paper", "served", "data", "drift", "champion"):
-        page.goto(f"/{path}")
-        page.wait_for_selector("h3")
-        page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
-        page.wait_for_timeout(300)
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= PHONE["width"], f"{path} is {width} wide"
-        keep_picture(page, f"{path or 'predictions'}-phone")
+    """The first page, opened on a phone."""
+    page.goto("/")
+    require_fit(page, "predictions")
+
+
+def turn_to_a_phone(page: Page, name: str) -> None:
+    """Look at the page that is open as a phone does, and then as before."""
+    page.set_viewport_size(PHONE)
+    require_fit(page, name)
+    page.set_viewport_size(DESK)
+
+
+def require_fit(page: Page, name: str) -> None:
+    """Nothing, when the page that is open fits the width of a phone."""
+    page.wait_for_selector("h3")
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    page.wait_for_timeout(SETTLE_MS)
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= PHONE["width"], f"{name} is {width} wide"
+    keep_picture(page, f"{name}-phone")
 
 
 def drawn(page: Page, count: int) -> None:

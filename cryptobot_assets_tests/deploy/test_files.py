@@ -37,7 +37,7 @@ def compose() -> dict[str, Any]:
 
 def locked(name: str) -> dict[str, str]:
     """Of a lock, each release with its hashes."""
-    return dict(re.findall(r"^(\S+==\S+)(.*?)(?=^\S|\Z)", (ROOT / name).read_text(), re.M | re.S))
+    return dict(re.findall(r"^(\S+==\S+)(.*?)(?=^\S|\Z)", (ROOT / name).read_text(), re.MULTILINE | re.DOTALL))
 
 
 def test_the_image_installs_part_of_what_the_tests_ran_with() -> None:

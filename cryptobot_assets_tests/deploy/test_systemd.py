@@ -36,7 +36,7 @@ def test_systemd_finds_no_fault(analyze: str, tmp_path: Path) -> None:
     answer = subprocess.run(
         [analyze, "verify", *(str(tmp_path / name) for name in names)], capture_output=True, text=True, check=False
     )
-    assert (answer.returncode, re.findall(r"^.*cryptobot.*$", answer.stderr, re.M)) == (0, [])
+    assert (answer.returncode, re.findall(r"^.*cryptobot.*$", answer.stderr, re.MULTILINE)) == (0, [])
 
 
 @pytest.mark.parametrize("unit", ["cryptobot.service", "cryptobot@.service"])

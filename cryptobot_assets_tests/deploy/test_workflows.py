@@ -43,7 +43,9 @@ def test_workflows_name_files_that_are_there() -> None:
     named = set(re.findall(r"(?:benchmarks|deploy)/[\w./-]+\w", told))
     assert named and not {name for name in named if not (ROOT / name).exists()}
     targets = set(re.findall(r"make PYTHON=python3 (\S+)", told)) - {".venv/.installed"}
-    assert targets == {"test", "checks"} and all(f"\n{one}: " in (ROOT / "Makefile").read_text() for one in targets)
+    assert targets == {"test", "checks", "bench"} and all(
+        f"\n{one}: " in (ROOT / "Makefile").read_text() for one in targets
+    )
 
 
 def test_production_waits_for_staging() -> None:

@@ -179,3 +179,38 @@ def _with_history(closes: pl.DataFrame, interval: str) -> pl.DataFrame:
     return pl.concat(
         [earlier.select("currency", "time", *INDICATOR_NAMES), make_frame(closes, interval, first_day=border)]
     )
+
+
+@pytest.mark.parametrize("stride", [None, 120])
+def test_rows_are_by_time_and_then_currency_in_whatever_order_they_come(stride: int | None):
+    closes = pl.concat([make_closes(48, currency=name, seed=n) for n, name in enumerate(("BUSDT", "AUSDT"))])
+    lacking = pl.col("time") != START + 30 * HOUR
+    frame = make_frame(closes).filter(lacking | (pl.col("currency") == "BUSDT"))
+    asked = {"features": ("close", "close_lag_1h"), "interval": "1h", "stride_minutes": stride}
+    made = make_samples(frame, start=START, end=START + 2 * DAY, **asked)
+    keys = list(zip(made.time.tolist(), made.currency.tolist(), strict=True))
+    assert keys == sorted(keys) and set(made.currency) == {"AUSDT", "BUSDT"}
+    assert made.X.flags.c_contiguous and made.dropped == (3 if stride is None else 1)
+    shuffled = make_samples(frame.sample(fraction=1, shuffle=True, seed=3), start=START, end=START + 2 * DAY, **asked)
+    assert all(
+        np.array_equal(one, other, equal_nan=one.dtype == float)
+        for one, other in ((made.X, shuffled.X), (made.y, shuffled.y), (made.time, shuffled.time))
+    )
+    assert (made.currency == shuffled.currency).all()
+
+
+def test_no_row_leaves_none():
+    made = make_samples(
+        make_frame(make_closes(24)).head(0), features=("close",), interval="1h", start=START, end=START + DAY
+    )
+    assert (len(made), made.X.shape, made.dropped, made.time.dtype) == (0, (0, 1), 0, np.dtype("datetime64[us]"))
+
+
+def test_threads_give_the_same_bits(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cryptobot_assets.domain.features.ROWS_WORTH_THREADS", 1)
+    frame = make_frame(pl.concat([make_closes(24 * 40, currency=name, seed=n) for n, name in enumerate("ABCDE")]))
+    asked = {"features": ("close_lag_1h", "close_lag_25h"), "interval": "1h", "start": START, "end": START + 40 * DAY}
+    alone, shared = make_samples(frame, **asked), make_samples(frame, **asked, threads=3)
+    assert len(alone) and (alone.currency == shared.currency).all()
+    for name in ("time", "X", "y"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(shared, name))

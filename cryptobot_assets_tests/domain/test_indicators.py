@@ -282,3 +282,13 @@ def test_recorded_outage_empties_what_reads_672_hours_until_it_is_past(recorded_
         assert empty == [hole + back * HOUR for back in range(1, 672)]
     known = frame.drop_nulls("close_minmax_scale")["close_minmax_scale"].to_numpy()
     assert np.all((known >= 0) & (known <= 1))
+
+
+@pytest.mark.parametrize("names", [{"close"}, {"ma7_25h_scale", "rsi_14h"}, {"ma25_99d", "close_minmax_scale"}])
+def test_indicators_that_are_asked_for_are_those_of_all(names: set[str]):
+    closes = make_closes(24 * 101)
+    end = START + 101 * DAY
+    every = indicator_frame(closes, "1h", START + 99 * DAY, end)
+    some = indicator_frame(closes, "1h", START + 99 * DAY, end, names)
+    assert some.equals(every.select("currency", "time", *(name for name in INDICATOR_NAMES if name in names)))
+    assert indicator_frame(closes.head(0), "1h", START, end, names).schema == some.schema

@@ -167,7 +167,7 @@ def test_the_minutes_the_exchange_was_down_in_april_2021_are_outages_of_all(reco
     first, last = (rows["time"].dt.truncate("1d").min(), rows["time"].dt.truncate("1d").max() + DAY)
     gaps, days = class_recorded(rows, "1m", first, last)
     outages = gaps.filter(kind="outage").group_by("end").agg(pl.len(), pl.col("time").min(), pl.col("missing").sum())
-    moment = lambda *at: datetime(2021, 4, *at, tzinfo=UTC)  # noqa: E731
+    moment = lambda *at: datetime(2021, 4, *at, tzinfo=UTC)  # noqa: E731 a word for a date
     assert outages.sort("end").rows() == [
         (moment(20, 4, 30), 10, moment(20, 2), 10 * 150),
         (moment(25, 8, 45), 10, moment(25, 4, 1), 10 * 284 - 3),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import socket
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 import requests
+from aiohttp import web
 
 from cryptobot_assets.errors import UsageError
 from cryptobot_assets.exchange.command import run_exchange
 from cryptobot_assets.exchange.regime import Regime
+from cryptobot_assets.exchange.server import start
 
 PROGRAM = """
 import sys
@@ -81,6 +84,11 @@ def test_a_port_in_use_is_one_clear_line() -> None:
 def test_wrong_arguments_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         run_exchange(**arguments)
+
+
+def test_a_port_that_there_is_not_is_refused_in_one_line() -> None:
+    with pytest.raises(UsageError, match=r"cannot listen on 127\.0\.0\.1:70000: .* choose another port"):
+        asyncio.run(start(web.Application(), port=70_000))
 
 
 @pytest.mark.parametrize("text", ["", "2025-02-01", "2025-02-30:1", "2025-02-01:much", "2025-02-01:1:1:1"])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from cryptobot_assets.exchange.server import make_app, start
-from cryptobot_assets_tests.cli.conftest import home, run  # noqa: F401
+from cryptobot_assets_tests.cli.conftest import home, run  # noqa: F401 fixtures
 from cryptobot_assets_tests.conftest import MakeDatabase
 from cryptobot_assets_tests.paper.live import (
     ASLEEP,

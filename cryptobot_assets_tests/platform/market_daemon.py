@@ -23,7 +23,7 @@ def keep_time_of(clock: Path) -> None:
 
     scheduler.get_current_timestamp = timestamp
     scheduler.get_current_datetime = lambda: datetime.fromtimestamp(timestamp(), UTC)
-    scheduler.SECONDS_IN_MINUTE = 3
+    scheduler.SECONDS_IN_MINUTE = 6
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
-from dagster_graphql.test.utils import execute_dagster_graphql
 
 from cryptobot_assets.dagster_home import close_abandoned_runs
 from cryptobot_assets.deployment import Deployment, RunFailed, open_deployment
@@ -106,6 +105,8 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 @pytest.fixture(scope="module")
 def ask(deployment: Deployment) -> Iterator[Ask]:
     """What Dagster's pages say of the partitions: their numbers, and by range of days the currencies of each status."""
+    from dagster_graphql.test.utils import execute_dagster_graphql  # seconds that no other worker need pay
+
     origin = InProcessCodeLocationOrigin(LoadableTargetOrigin(module_name="cryptobot_assets.definitions"))
     with WorkspaceProcessContext(deployment.instance, InProcessWorkspaceLoadTarget(origin)) as process:
 

@@ -81,6 +81,8 @@ def test_the_report_has_every_part(done: Done) -> None:
     stages = sum(seconds for name, seconds in report["seconds"].items() if name != "total")
     assert 0 < stages <= report["seconds"]["total"]
     assert 200 < report["peak_rss_mb"] < 6000
+    peaks = report["peak_rss_mb_by_stage"]
+    assert set(peaks) == set(report["seconds"]) - {"total"} and 200 < max(peaks.values()) <= report["peak_rss_mb"] + 0.1
     require_numbers(report)
 
 

@@ -92,7 +92,8 @@ class Daemon:
     def start(
         cls, instance: dg.DagsterInstance, programs: Supervisor, code: CodeServer, clock: Time, logs: Path
     ) -> Daemon:
-        code.start(programs, env=None, log_path=logs / "code.log")
+        server = [sys.executable, "-m", "cryptobot_assets_tests.platform.warm_code_server"]
+        code.start(programs, env=None, log_path=logs / "code.log", program=server)
         argv = [sys.executable, DAEMON, clock.file, "run", "--workspace", code.workspace]
         return cls(instance, programs.start("daemon", argv, log_path=logs / "daemon.log"))
 
@@ -117,6 +118,11 @@ class Daemon:
     def until_idle(self) -> None:
         """Return when every run has ended."""
         self.until(lambda: all(run.is_finished for run in self.instance.get_runs()), "end of the runs")
+
+    def told_of(self, run_id: str) -> list[str]:
+        """What the event log says of a run's failures."""
+        events = [one.dagster_event for one in self.instance.all_logs(run_id) if one.dagster_event]
+        return [f"{one.message} {one.event_specific_data}" for one in events if one.is_failure]
 
     def recorded(self, asset: str) -> dict[str, int]:
         """Partitions recorded as materialized, and where in the event log."""

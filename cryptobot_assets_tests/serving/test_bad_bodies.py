@@ -77,7 +77,6 @@ DESCRIBED += [(path, "POST", mode) for path in POSTS for mode in (KEPT, BROKEN)]
 @pytest.mark.parametrize(("path", "method", "mode"), DESCRIBED)
 def test_replies_are_what_the_document_says(api: schemathesis.BaseSchema, path: str, method: str, mode: str) -> None:
     """Requests that keep the document and requests that break it; a currency nobody knows keeps it, and is refused."""
-
     from schemathesis.checks import CHECKS
     from schemathesis.generation import GenerationMode
 

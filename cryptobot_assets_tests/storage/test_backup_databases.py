@@ -178,9 +178,8 @@ def test_no_password_is_shown_to_other_users(url: str, settings: Settings, monke
     seen = []
 
     def look(size: int, path: str) -> None:
-        for child in psutil.Process().children():
-            if child.name() == "pg_dump" and child.status() != psutil.STATUS_ZOMBIE:
-                seen.append(child.cmdline())
+        dumps = (child for child in psutil.Process().children() if child.name() == "pg_dump")
+        seen.extend(child.cmdline() for child in dumps if child.status() != psutil.STATUS_ZOMBIE)
 
     with_password = url.replace("cryptobot@", "cryptobot:s3cret@")
     capture(DatabaseSource("mlflow", with_password), settings, look)

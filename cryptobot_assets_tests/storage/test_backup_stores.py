@@ -94,20 +94,46 @@ class Place:
             shutil.rmtree(url)
 
 
+@pytest.fixture(scope="module")
+def filled_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake to copy, with two currencies in every table, written in several commits; the last took rows away."""
+    folder = tmp_path_factory.mktemp("filled") / "lake"
+    fill(open_store(Settings.load(store_url=str(folder))))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def filled_database(server: EmbeddedPostgres) -> str:
+    """The same in a database."""
+    url = make_database(server)
+    fill(open_store(Settings.load(store_url=url)))
+    return url
+
+
 @pytest.fixture(params=["directory", "bucket", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Two currencies in every table, written in several commits, the last of which took rows away."""
+    """A filled store of each kind."""
     urls = {"store_url": str(tmp_path / "lake"), "backup_url": str(tmp_path / "backups")}
     if request.param == "bucket":
         for name, value in s3_environment(request.getfixturevalue("endpoint")).items():
             monkeypatch.setenv(name, value)
         number = next(NUMBERS)
         urls = {"store_url": f"s3://bucket/store/{number}", "backup_url": f"s3://bucket/backups/{number}"}
-    elif request.param == "postgresql":
-        urls["store_url"] = make_database(request.getfixturevalue("server"))
+    if request.param == "postgresql":
+        filled = request.getfixturevalue("filled_database")
+        urls["store_url"] = make_database(request.getfixturevalue("server"), like=filled)
     place = Place(Settings.load(home=tmp_path / "home", **urls))
-    fill(place.store)
+    if request.param != "postgresql":
+        put(request.getfixturevalue("filled_lake"), place.settings)
     return place
+
+
+def put(lake: Path, settings: Settings) -> None:
+    """Copy a lake to where the settings have theirs."""
+    target = open_place(settings.lake_url, settings)
+    for file in lake.rglob("*"):
+        if file.is_file():
+            target.write(str(file.relative_to(lake)), [file.read_bytes()])
 
 
 def fill(store: Store) -> None:
@@ -210,9 +236,9 @@ def writing_meanwhile(place: Place, capture):
     return write_and_capture
 
 
-def test_versions_of_a_lake_can_be_read_again_after_a_restore(tmp_path: Path) -> None:
+def test_versions_of_a_lake_can_be_read_again_after_a_restore(filled_lake: Path, tmp_path: Path) -> None:
     place = Place(Settings.load(home=tmp_path / "home", store_url=str(tmp_path / "lake")))
-    fill(place.store)
+    put(filled_lake, place.settings)
     old = pl.read_delta(str(tmp_path / "lake" / "klines"), version=int(place.versions()["klines"]) - 1)
     place.back_up()
     place.destroy()
@@ -222,9 +248,9 @@ def test_versions_of_a_lake_can_be_read_again_after_a_restore(tmp_path: Path) ->
     assert old.height == 96
 
 
-def test_a_table_whose_file_is_gone_is_not_backed_up(tmp_path: Path) -> None:
+def test_a_table_whose_file_is_gone_is_not_backed_up(filled_lake: Path, tmp_path: Path) -> None:
     place = Place(Settings.load(home=tmp_path / "home", store_url=str(tmp_path / "lake")))
-    fill(place.store)
+    put(filled_lake, place.settings)
     name = place.back_up()
     next((tmp_path / "lake" / "indicators").rglob("*.parquet")).unlink()
     with pytest.raises(StoreError, match=r"table indicators at .* is damaged: currency=.*parquet is missing"):
@@ -236,10 +262,8 @@ def test_a_table_whose_file_is_gone_is_not_backed_up(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def database(server: EmbeddedPostgres, tmp_path: Path) -> Place:
-    place = Place(Settings.load(home=tmp_path / "home", store_url=make_database(server)))
-    fill(place.store)
-    return place
+def database(server: EmbeddedPostgres, filled_database: str, tmp_path: Path) -> Place:
+    return Place(Settings.load(home=tmp_path / "home", store_url=make_database(server, like=filled_database)))
 
 
 CATALOGUE = """
@@ -331,9 +355,8 @@ def test_a_backup_of_an_earlier_revision_is_brought_to_todays(database: Place, m
     assert_frame_equal(database.store.read(GAPS), gaps.with_columns(kind=pl.lit(None, pl.String)))
 
 
-def test_a_lake_is_not_restored_into_postgresql(database: Place, tmp_path: Path) -> None:
-    lake = Place(Settings.load(home=tmp_path / "other", store_url=str(tmp_path / "lake")))
-    fill(lake.store)
+def test_a_lake_is_not_restored_into_postgresql(database: Place, filled_lake: Path, tmp_path: Path) -> None:
+    lake = Place(Settings.load(home=tmp_path / "other", store_url=str(filled_lake)))
     lake.back_up()
     with pytest.raises(BadBackup, match=r"holds a lake store and postgresql://.* set CRYPTOBOT_STORE_URL"):
         lake.restore(settings=database.settings)

@@ -178,6 +178,13 @@ def test_files_keep_numbers_as_they_are_and_names_in_a_dictionary(address: str):
         assert any("DICTIONARY" in one for one in encodings["source"])
 
 
+def test_files_are_cut_into_groups_of_rows_that_a_reader_may_skip(address: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cryptobot_assets.storage.lake_files.ROWS", 20)
+    Lake(address).replace(KLINES, priced(1.0), start=None, end=None, currency="BTCUSDT")
+    (path,) = Path(address, "klines").rglob("*.parquet")
+    assert pq.ParquetFile(path).num_row_groups == -(-priced(1.0).height // 20)
+
+
 def test_a_place_that_cannot_hold_a_lake_is_one_clear_line(tmp_path: Path):
     taken = tmp_path / "file"
     taken.write_text("here")

@@ -98,3 +98,22 @@ def test_training_learns_what_each_gains_on_the_others_and_knows_no_later_close(
     assert made.target[hour] == pytest.approx(made.samples.y[hour] - made.samples.y[hour].mean())
     with pytest.raises(NotEnoughHistory, match="at least 35 days"):
         TrainingSets(settings, RELATIVE_FEATURES).read(store, NAMES, "ALL", hours_after(LONGEST_HOURS))
+
+
+def test_rows_are_the_same_however_few_currencies_are_held_at_a_time(store: Lake, monkeypatch: pytest.MonkeyPatch):
+    span = (START + 24 * 29 * HOUR, START + HOURS * HOUR)
+    reader, held = SampleReader(store, "1h", NAMES), []
+    features = ("close_lag_1h", "close_lag_672h")
+    whole = reader.read(features, NAMES, *span)
+
+    def read(*args: object, **kwargs: object) -> pl.DataFrame:
+        held.append(Lake.read(store, *args, **kwargs))
+        return held[-1]
+
+    monkeypatch.setattr("cryptobot_assets.storage.samples.HELD_ROWS", 2 * (HOURS + 48))
+    monkeypatch.setattr(store, "read", read)
+    parts = reader.read(features, NAMES, *span)
+    assert max(frame["currency"].n_unique() for frame in held) <= 2 < len(held)
+    assert len(whole) and parts.dropped == whole.dropped and (parts.currency == whole.currency).all()
+    for name in ("time", "X", "y"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Final
 
 import polars as pl
 import streamlit as st
@@ -18,7 +19,7 @@ from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.store import INDICATORS, KLINES, PREDICTIONS, Table
 
 EVERY_VERSION = "all, in turn"
-IN_ADDRESS = "query-params"
+IN_ADDRESS: Final = "query-params"
 
 
 def choose_place(settings: Settings) -> Place:
@@ -45,9 +46,14 @@ def choose_span(where: Place, currency: str, stored: tuple[datetime, datetime]) 
     """The days, both ends included."""
     first, newest = stored[0].date(), stored[1].date()
     start, end = queries.default_days(stored)
-    limits = {"min_value": first, "max_value": newest, "format": "YYYY-MM-DD", "bind": IN_ADDRESS}
-    chosen_first: date = st.sidebar.date_input("From", start, key=f"from-{currency}", **limits)
-    chosen_last: date = st.sidebar.date_input("To", end, key=f"to-{currency}", **limits)
+
+    def choose_day(title: str, day: date) -> date:
+        return st.sidebar.date_input(
+            title, day, min_value=first, max_value=newest, format="YYYY-MM-DD", bind=IN_ADDRESS,
+            key=f"{title.lower()}-{currency}",
+        )  # fmt: skip
+
+    chosen_first, chosen_last = choose_day("From", start), choose_day("To", end)
     if chosen_first > chosen_last:
         empty("The first day is after the last", "Choose a first day that is not later than the last one.")
         st.stop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from cryptobot_assets.dashboard.figures import Shown
@@ -47,7 +49,7 @@ def show_table(title: str, table: Table, *, note: str = "") -> None:
     first = table.columns[0]
     wide = max(map(len, columns[first]), default=0) > LONG_NAME
     widths = {first: st.column_config.TextColumn(width="medium")} if wide else None
-    height = "content" if len(table.rows) <= MOST_SHOWN else "auto"
+    height: Literal["content", "auto"] = "content" if len(table.rows) <= MOST_SHOWN else "auto"
     st.dataframe(columns, hide_index=True, height=height, column_config=widths, key=f"table-{table.name}")
 
 

@@ -56,7 +56,7 @@ def show_tiles(figures: Figures, settings: Settings) -> None:
     over = "" if figures.over_universe_ci is None else f"90 %: {tables.between(figures.over_universe_ci)}"
     few = f"{figures.days} whole days are too few for an interval"
     tiles(
-        ("bot, net", tables.number(figures.net), f"90 %: {tables.between(figures.net_ci)}" if over else sold),
+        ("bot, net", tables.number(figures.net), f"90 %: {tables.between(figures.net_ci)}" if figures.net_ci else sold),
         ("control, net", tables.number(figures.universe), f"holding all, {sold}"),
         ("bot over control", tables.number(figures.over_universe), over or few),
         ("days up", _share(figures.days_up), f"holding all: {_share(figures.universe_days_up)}"),

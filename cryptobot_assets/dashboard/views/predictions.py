@@ -45,14 +45,16 @@ def show_counts(rows: pl.DataFrame, chosen: Selection, where: Place) -> None:
     counts = queries.counted(rows, chosen.span, where.settings.interval)
     newest = rows.row(-1, named=True)
     known = rows.drop_nulls("realised_return")
-    hits = ((known["predicted_return"] > 0) == (known["realised_return"] > 0)).mean() if known.height else None
+    went_up = pl.col("realised_return") > 0
+    right = (pl.col("predicted_return") > 0) == went_up
+    hits, up = known.select(right.mean().alias("right"), went_up.mean().alias("up")).row(0)
     tiles(
         ("newest prediction", f"{newest['predicted_return']:+.2%}", f"{newest['time']:%Y-%m-%d %H:%M} UTC"),
         ("rows scored", f"{counts['rows']:,}", f"of {counts['instants']:,} instants"),
         (
             "direction right",
-            "n/a" if hits is None else f"{hits:.1%}",
-            f"went up: {(known['realised_return'] > 0).mean():.1%}" if known.height else "no outcome known yet",
+            f"{hits:.1%}" if known.height else "n/a",
+            f"went up: {up:.1%}" if known.height else "no outcome known yet",
         ),
     )
 
