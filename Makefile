@@ -31,7 +31,8 @@ test: $(INSTALLED) ## Install what the tests need, then check style and types an
 	$(call step,system packages,deploy/install-test-packages)
 	$(call step,lint,$(BIN)/ruff check . && $(BIN)/ruff format --check .)
 	$(call step,types,$(BIN)/mypy)
-	$(call step,tests,CRYPTOBOT_REQUIRE_ALL=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25)
+	$(call step,tests,CRYPTOBOT_REQUIRE_ALL=1 $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		--max-worker-restart 2 --durations 25)
 
 dev: $(INSTALLED) ## Mend style, then run the fast tests, those that failed last first; TESTS=folder or file for some.
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .

@@ -94,14 +94,20 @@ def explore(url: str, interval: str, wanted: tuple[str, ...] | None) -> LiveMark
 
     Raises:
         UnknownCurrency: one of them is not listed.
+        UsageError: it holds no kline of them, or its klines reach into days to come, which have no partition.
     """
     exchange = exchange_at(url)
     currencies = known_currencies(exchange, wanted) if wanted else listed_currencies(exchange)
     firsts = [first for name in currencies if (first := exchange.first_time(name, interval)) is not None]
     if not firsts:
         raise UsageError(f"the exchange at {url} has no {interval} kline of {', '.join(currencies)}")
-    end = exchange.last_finished(interval)
-    return LiveMarket(url, currencies, min(firsts).date(), (end - timedelta(microseconds=1)).date())
+    last_day, today = (exchange.last_finished(interval) - timedelta(microseconds=1)).date(), datetime.now(UTC).date()
+    if last_day > today:
+        raise UsageError(
+            f"the exchange at {url} has klines up to {last_day} and today is {today}, and a day to come has no "
+            "partition: replay klines that end by today, and see to this machine's clock if these do"
+        )
+    return LiveMarket(url, currencies, min(firsts).date(), last_day)
 
 
 def known_currencies(

@@ -161,6 +161,13 @@ def test_a_demo_of_a_replay_that_cannot_be_used(run: Run, tmp_path: Path, kind: 
     assert words in outcome.require_refusal(code)
 
 
+def test_a_demo_of_a_replay_that_reaches_into_days_to_come(run: Run, tmp_path: Path) -> None:
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=8)
+    path = write_replay(tmp_path / "ahead.parquet", make_klines(10 * 24, start=start))
+    refusal = run("demo", "--once", "--interval", "1h", "--replay", path).require_refusal(2)
+    assert f"klines up to {(start + timedelta(days=9)).date()}" in refusal and "end by today" in refusal
+
+
 def test_a_replay_of_another_interval(run: Run, tmp_path: Path) -> None:
     path = write_replay(tmp_path / "hourly.parquet", make_klines(48))
     assert "1h" in run("demo", "--once", "--interval", "1m", "--replay", path).require_refusal(2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
+import socketserver
 import struct
 import threading
 import time
@@ -462,19 +462,18 @@ def test_a_server_that_cannot_encrypt_is_told_nothing():
     """It answers each request for encryption with no."""
     heard: list[bytes] = []
 
-    def decline() -> None:
-        while True:
-            client, _ = listener.accept()
-            with client:
-                while request := client.recv(100):
-                    heard.append(request)
-                    client.sendall(b"N")
+    class Declining(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while request := self.request.recv(100):
+                heard.append(request)
+                self.request.sendall(b"N")
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=decline, daemon=True).start()
-        port = listener.getsockname()[1]
+    with socketserver.TCPServer(("127.0.0.1", 0), Declining) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
         with pytest.raises(StoreError, match="does not support SSL"):
-            PostgresStore(f"postgresql://me:s3cret@127.0.0.1:{port}/db?sslmode=require").read(KLINES)
+            PostgresStore(f"postgresql://me:s3cret@{address}/db?sslmode=require").read(KLINES)
+        server.shutdown()
         assert {struct.unpack("!ii", request) for request in heard} == {(8, SSL_REQUEST)}
 
 
