@@ -157,6 +157,7 @@ def make_samples(
         threads: among which the currencies of many rows are shared; the bits are the same.
     """
     spans = _spans(indicators, features, interval, start, end, stride_minutes, derived)
+    dropped = sum(span.lacking for span in spans)
     time = np.concatenate([np.empty(0, np.int64), *(span.times for span in spans)])
     owner = np.repeat(np.arange(len(spans)), [len(span.times) for span in spans])
     order = np.argsort(time, kind="stable")
@@ -179,7 +180,7 @@ def make_samples(
     names = np.array([span.currency for span in spans], dtype=object)
     kept = order[whole]
     times = time[kept].view("datetime64[us]")
-    return Samples(features, names[owner[kept]], times, _packed(X, whole), y[whole], len(order) - len(kept))
+    return Samples(features, names[owner[kept]], times, _packed(X, whole), y[whole], dropped + len(order) - len(kept))
 
 
 def join_samples(parts: Sequence[Samples], features: tuple[str, ...]) -> Samples:
@@ -204,6 +205,7 @@ class _Span:
         slots: their places in the flat closes; a slice where no row lacks between them, which reads faster.
         closes: of the range, of what its features read before it and its labels after it.
         stored: (n,) values of each stored feature.
+        lacking: rows of the range that were left out, since what a feature is made of is not there.
     """
 
     currency: str
@@ -211,6 +213,7 @@ class _Span:
     slots: np.ndarray | slice
     closes: HourGrid
     stored: Mapping[str, np.ndarray]
+    lacking: int
 
 
 def _spans(
@@ -236,19 +239,33 @@ def _spans(
     if stride_minutes is not None:
         inside &= (times + step) // SECOND % (stride_minutes * 60) == 0
     slots = (times - (base - EPOCH) // MICROSECOND) // step
+    lags = [hours for name in features if (hours := lag_hours(name)) is not None]
     spans, first = [], 0
     for length, currency in runs.iter_rows():
         own = slice(first, first + length)
-        chosen = own.start + np.flatnonzero(inside[own])
         grid = lay(times[own], closes[own], interval, base, stop)
+        asked = own.start + np.flatnonzero(inside[own])
+        known = _known(grid, _slots(slots[asked]), lags)
+        for values in stored.values():
+            known &= np.isfinite(values[asked])
+        chosen = asked[known]
         spans.append(
             _Span(
                 currency, times[chosen], _slots(slots[chosen]), grid,
-                {name: values[chosen] for name, values in stored.items()},
+                {name: values[chosen] for name, values in stored.items()}, len(asked) - len(chosen),
             )
         )  # fmt: skip
         first += length
     return sorted(spans, key=lambda span: span.currency)
+
+
+def _known(closes: HourGrid, slots: np.ndarray | slice, lags: Sequence[int]) -> np.ndarray:
+    """Whether the close of each row is there and those of all lags."""
+    there = np.isfinite(closes.values.ravel())
+    known = there[slots].copy()
+    for hours in lags:
+        known &= there[_earlier(slots, hours * closes.values.shape[1])]
+    return known
 
 
 def _slots(places: np.ndarray) -> np.ndarray | slice:

@@ -29,7 +29,7 @@ import polars as pl
 from threadpoolctl import ThreadpoolController
 
 from cryptobot_assets.domain.grid import HourGrid, to_grid
-from cryptobot_assets.domain.intervals import DAY, HOUR
+from cryptobot_assets.domain.intervals import DAY, HOUR, day_start
 from cryptobot_assets.domain.klines import UTC_TIME
 
 LOOKBACK_HOURS = 672
@@ -95,7 +95,12 @@ def indicator_frame(
     Returns:
         One row a kline in the range, columns currency, time and those wanted, in the order of `INDICATOR_SCHEMA`,
         sorted by currency and time.
+
+    Raises:
+        ValueError: the range does not begin and end with whole days.
     """
+    if day_start(start) != start or day_start(end) != end:
+        raise ValueError(f"indicators are made of whole days (UTC), not of {start} to {end}")
     parts = [
         _of_currency(name, rows, interval, start, end, names)
         for (name,), rows in sorted(klines.group_by(["currency"]), key=lambda item: str(item[0][0]))

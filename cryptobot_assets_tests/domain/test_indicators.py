@@ -257,6 +257,12 @@ def test_rows_outside_the_range_are_read_but_not_given():
     assert indicator_frame(closes, "1h", day, day + DAY)["time"].to_list() == [day + n * HOUR for n in range(24)]
 
 
+@pytest.mark.parametrize(("late", "early"), [(HOUR, 0 * HOUR), (0 * HOUR, HOUR)])
+def test_a_range_of_parts_of_days_is_refused_in_words(late: timedelta, early: timedelta):
+    with pytest.raises(ValueError, match="whole days"):
+        indicator_frame(make_closes(48), "1h", START + late, START + 2 * DAY - early)
+
+
 def test_nothing_gives_an_empty_frame_of_the_schema():
     frame = indicator_frame(history("1h", 1).clear(), "1h", START, START + DAY)
     assert frame.height == 0
