@@ -10,9 +10,9 @@ import polars as pl
 
 from cryptobot_assets.domain.conformal import Coverage, interval_coverage
 from cryptobot_assets.domain.decay import ErrorChange, FeatureChange, error_change, feature_change
-from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.instants import latest
 from cryptobot_assets.domain.intervals import DAY, interval_delta
+from cryptobot_assets.domain.samples import Samples
 from cryptobot_assets.errors import NoModel
 from cryptobot_assets.leaderboard import open_end
 from cryptobot_assets.settings import Settings

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from cryptobot_assets.domain.feature_worth import GroupWorth, feature_groups, group_worths
-from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.intervals import HOUR, interval_delta, rows_per_hour
 from cryptobot_assets.domain.relative import is_relative, less_the_market
+from cryptobot_assets.domain.samples import Samples
 from cryptobot_assets.leaderboard import Evidence
 from cryptobot_assets.models.loading import load_scorer
 from cryptobot_assets.settings import Settings

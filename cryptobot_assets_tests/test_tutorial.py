@@ -17,9 +17,9 @@ import pytest
 from cryptobot_assets.assets.training_record import describe
 from cryptobot_assets.assets.training_set import TrainingSets
 from cryptobot_assets.definitions import build_definitions
-from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY, HOUR
+from cryptobot_assets.domain.samples import Samples
 from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.models.algorithms import ALGORITHMS, features_of
 from cryptobot_assets.models.base import FittedModel, defaults

@@ -19,10 +19,11 @@ import polars as pl
 
 from benchmarks.peers.contestant import serve
 from benchmarks.peers.shown import sampled, show
-from cryptobot_assets.domain.features import DEFAULT_FEATURES, Samples, is_stored, make_samples
+from cryptobot_assets.domain.features import DEFAULT_FEATURES, is_stored
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY
 from cryptobot_assets.domain.klines import KLINE_SCHEMA
+from cryptobot_assets.domain.samples import Samples, make_samples
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.samples import SampleReader
 from cryptobot_assets.storage.store import INDICATORS, KLINES

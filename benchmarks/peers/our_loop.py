@@ -22,7 +22,7 @@ import polars as pl
 
 from benchmarks.peers.contestant import serve
 from cryptobot_assets.assets.features import indicate
-from cryptobot_assets.domain.features import Samples
+from cryptobot_assets.domain.samples import Samples
 from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.models.base import FittedModel
 from cryptobot_assets.models.preparation import TrainingRows, fit_prepared

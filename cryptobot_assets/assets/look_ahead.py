@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.features import Samples, lookback, make_samples
+from cryptobot_assets.domain.features import lookback
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.intervals import DAY, interval_delta
 from cryptobot_assets.domain.relative import is_relative
+from cryptobot_assets.domain.samples import Samples, make_samples
 from cryptobot_assets.plugged import FEATURES
 from cryptobot_assets.storage.samples import SampleReader
 from cryptobot_assets.storage.store import KLINES, Store

@@ -10,7 +10,7 @@ import polars as pl
 
 from cryptobot_assets.assets.listings import listing_deps
 from cryptobot_assets.assets.partition_report import ROWS, PartitionReport
-from cryptobot_assets.domain.features import Samples
+from cryptobot_assets.domain.samples import Samples
 from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.models.loading import Scorer, load_scorer
 from cryptobot_assets.partitions import POOLED_MARKET, Group, Partitions

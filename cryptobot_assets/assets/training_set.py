@@ -11,9 +11,10 @@ import numpy as np
 import polars as pl
 
 from cryptobot_assets.assets.look_ahead import find_later_knowledge
-from cryptobot_assets.domain.features import Samples, lookback
+from cryptobot_assets.domain.features import lookback
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.relative import LONGEST_HOURS, is_relative, less_the_market
+from cryptobot_assets.domain.samples import Samples
 from cryptobot_assets.errors import NotEnoughHistory
 from cryptobot_assets.models.preparation import TrainingRows
 from cryptobot_assets.plugged import FEATURES

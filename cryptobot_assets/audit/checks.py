@@ -15,10 +15,10 @@ import numpy as np
 import polars as pl
 
 from cryptobot_assets.audit.pipeline import START, Pipeline, known_by, naive
-from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.instants import latest
 from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.domain.labels import HORIZON
+from cryptobot_assets.domain.samples import Samples
 
 CUTS = (105 * DAY, 112 * DAY, 121 * DAY)
 CUTOFF = START + 120 * DAY

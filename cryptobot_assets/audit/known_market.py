@@ -24,7 +24,7 @@ import polars as pl
 from cryptobot_assets.audit.pipeline import INTERVAL, hourly_market, known_by, naive
 from cryptobot_assets.domain.bootstrap import DRAWS, Interval
 from cryptobot_assets.domain.evaluation import Evaluation, evaluate, skill_of
-from cryptobot_assets.domain.features import Samples, is_stored, make_samples
+from cryptobot_assets.domain.features import is_stored
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.instants import earliest, latest
 from cryptobot_assets.domain.intervals import DAY, HOUR
@@ -32,6 +32,7 @@ from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.pool_value import Costs
 from cryptobot_assets.domain.promotion import Verdict, best_candidate, judge
 from cryptobot_assets.domain.relative import HourlyMarket, is_relative, less_the_market, relative_samples
+from cryptobot_assets.domain.samples import Samples, make_samples
 from cryptobot_assets.domain.splits import walk_forward
 from cryptobot_assets.models.algorithms import ALGORITHMS, features_of
 from cryptobot_assets.models.base import FittedModel

@@ -21,11 +21,11 @@ from cryptobot_assets.audit.pipeline import (
     ranked_rows,
     tuned_on,
 )
-from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.instants import latest
 from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.relative import less_the_market
+from cryptobot_assets.domain.samples import Samples
 from cryptobot_assets.domain.splits import Fold, walk_forward
 from cryptobot_assets.models.base import Params
 

@@ -13,11 +13,12 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.features import DEFAULT_FEATURES, Samples, make_samples
+from cryptobot_assets.domain.features import DEFAULT_FEATURES
 from cryptobot_assets.domain.indicators import INDICATOR_NAMES, indicator_frame
 from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.relative import HourlyMarket, relative_samples
+from cryptobot_assets.domain.samples import Samples, make_samples
 from cryptobot_assets.domain.splits import Fold, walk_forward
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import Params, defaults

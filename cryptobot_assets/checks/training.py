@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 
 from cryptobot_assets.checks.findings import Check, Findings, specs
-from cryptobot_assets.domain.features import Samples, label_end
 from cryptobot_assets.domain.labels import HORIZON
+from cryptobot_assets.domain.samples import Samples, label_end
 from cryptobot_assets.models.witness import Seen, Witness
 
 LABELS = Check(

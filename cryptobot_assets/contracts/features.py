@@ -13,9 +13,10 @@ import polars as pl
 import pytest
 
 from cryptobot_assets.contracts.factories import START, make_closes
-from cryptobot_assets.domain.features import Samples, lookback, make_samples, require_features
+from cryptobot_assets.domain.features import lookback, require_features
 from cryptobot_assets.domain.indicators import INDICATOR_SCHEMA, indicator_frame
 from cryptobot_assets.domain.intervals import DAY, HOUR, interval_delta
+from cryptobot_assets.domain.samples import Samples, make_samples
 from cryptobot_assets.plugged import FEATURES
 
 ROWS_DAYS = 2

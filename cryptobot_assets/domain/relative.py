@@ -19,9 +19,9 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.intervals import HOUR
 from cryptobot_assets.domain.labels import label_array
+from cryptobot_assets.domain.samples import Samples
 
 FEWEST_CURRENCIES = 5
 """A rank among fewer says little."""

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.labels import HORIZON
+from cryptobot_assets.domain.samples import Samples
 from cryptobot_assets.domain.uniqueness import average_uniqueness
 from cryptobot_assets.domain.volatility import has_volatility, trailing_volatility
 from cryptobot_assets.models.base import Algorithm, Choice, FittedModel, ModelFile, Params, Range, Space

@@ -22,8 +22,8 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.intervals import DAY, HOUR, interval_delta
+from cryptobot_assets.domain.samples import Samples
 from cryptobot_assets.errors import StoreError, UnknownCurrency
 from cryptobot_assets.serving.replies import bad_request, iso, unavailable
 from cryptobot_assets.serving.spans import SpanReader

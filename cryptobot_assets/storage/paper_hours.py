@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.intervals import DAY, HOUR, floor_hour, interval_delta
 from cryptobot_assets.domain.metrics import at_whole_hours
 from cryptobot_assets.domain.paper_book import Hour
 from cryptobot_assets.domain.portfolio import VOLATILITY_HOURS
+from cryptobot_assets.domain.samples import Samples
 from cryptobot_assets.storage.samples import SampleReader, read_hourly_market
 from cryptobot_assets.storage.store import INDICATORS, KLINES, Store
 

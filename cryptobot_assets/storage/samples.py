@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.features import Samples, join_samples, label_end, lookback, make_samples
+from cryptobot_assets.domain.features import lookback
 from cryptobot_assets.domain.intervals import DAY, HOUR, floor_hour, interval_delta
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.relative import LONGEST_HOURS, HourlyMarket, is_relative, relative_samples
+from cryptobot_assets.domain.samples import Samples, join_samples, label_end, make_samples
 from cryptobot_assets.plugged import FEATURES
 from cryptobot_assets.storage.store import INDICATORS, KLINES, Store, Table
 

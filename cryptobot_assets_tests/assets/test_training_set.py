@@ -11,8 +11,8 @@ import pytest
 from cryptobot_assets.assets.training_set import TrainingSets, evenly
 from cryptobot_assets.contracts.factories import START, hours_after
 from cryptobot_assets.contracts.table_rows import make_rows
-from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.intervals import DAY
+from cryptobot_assets.domain.samples import Samples
 from cryptobot_assets.errors import NotEnoughHistory
 from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cryptobot_assets.contracts.factories import START, hours_after
-from cryptobot_assets.domain.features import Samples
 from cryptobot_assets.domain.relative import (
     FEWEST_CURRENCIES,
     LONGEST_HOURS,
@@ -16,6 +15,7 @@ from cryptobot_assets.domain.relative import (
     ranks,
     relative_samples,
 )
+from cryptobot_assets.domain.samples import Samples
 
 HOURS = LONGEST_HOURS + 72
 FROM = LONGEST_HOURS + 10

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from cryptobot_assets.contracts.factories import START, hours_after, make_closes
-from cryptobot_assets.domain.features import DEFAULT_FEATURES, make_samples
+from cryptobot_assets.domain.features import DEFAULT_FEATURES
 from cryptobot_assets.domain.relative import RELATIVE_FEATURES
+from cryptobot_assets.domain.samples import make_samples
 from cryptobot_assets.domain.volatility import has_volatility, trailing_volatility
 
 LAGS = tuple(name for name in DEFAULT_FEATURES if name.startswith("close_lag"))

@@ -14,10 +14,11 @@ import polars as pl
 
 from cryptobot_assets.assets.features import compute, store_indicators
 from cryptobot_assets.assets.market_data import store_klines
-from cryptobot_assets.domain.features import DEFAULT_FEATURES, make_samples
+from cryptobot_assets.domain.features import DEFAULT_FEATURES
 from cryptobot_assets.domain.intervals import DAY, HOUR
 from cryptobot_assets.domain.labels import PREDICTION_DEFINITION
 from cryptobot_assets.domain.paper_ledger import Ledger
+from cryptobot_assets.domain.samples import make_samples
 from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.exchange.market import Market, to_ms
 from cryptobot_assets.exchange.simulation import START, simulate

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import psutil
 
-from cryptobot_assets.domain.features import Samples
+from cryptobot_assets.domain.samples import Samples
 from cryptobot_assets.models.card import CARD_FILE
 from cryptobot_assets.storage.registry import Registry
 from cryptobot_assets.storage.registry_records import RegisteredVersion

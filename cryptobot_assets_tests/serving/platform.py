@@ -19,9 +19,10 @@ import httpx
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.features import DEFAULT_FEATURES, Samples, make_samples
+from cryptobot_assets.domain.features import DEFAULT_FEATURES
 from cryptobot_assets.domain.indicators import indicator_frame
 from cryptobot_assets.domain.labels import PREDICTION_DEFINITION
+from cryptobot_assets.domain.samples import Samples, make_samples
 from cryptobot_assets.models.algorithms import ALGORITHMS
 from cryptobot_assets.models.base import FittedModel
 from cryptobot_assets.models.card import ModelCard, warmup

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from cryptobot_assets.domain.features import DEFAULT_FEATURES, make_samples
+from cryptobot_assets.domain.features import DEFAULT_FEATURES
+from cryptobot_assets.domain.samples import make_samples
 from cryptobot_assets.errors import StoreError, UnknownCurrency
 from cryptobot_assets.serving.features import CHECK_SECONDS, StoreFeatureSource
 from cryptobot_assets.serving.replies import ApiError
