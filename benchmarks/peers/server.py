@@ -43,7 +43,7 @@ def data_server(place: Place) -> list[Finding]:
             for place_of, (name, told) in enumerate(qlib.items())
         ),
         Contestant("HDF5, pandas", "server_hdf5", (daily, folder, next(shown)), python=place.python("qlib"), aim=1),
-        Contestant("ours: PostgreSQL, Polars", "server_ours", (daily, folder, "postgresql", next(shown)), aim=1),
+        Contestant("ours: PostgreSQL, Polars", "server_ours", (daily, folder, "postgresql", next(shown))),
     )  # fmt: skip
     contest = Contest(
         "data_server",
