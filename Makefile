@@ -44,7 +44,7 @@ lint: $(INSTALLED) ## Check style and types.
 checks: $(INSTALLED) $(CHECKS)/.installed ## Image, workflows, Terraform, secrets, licences, vulnerabilities; no tests.
 	$(call step,checks,deploy/check $(VENV) $(CHECKS))
 
-bench: $(INSTALLED) $(PEERS) ## Side by side with Qlib, freqtrade and others, about 45 minutes; BENCH="--size small" in a few.
+bench: $(INSTALLED) $(PEERS) ## Side by side with Qlib, freqtrade and others, 15 to 45 minutes; BENCH="--size small" in a few.
 	@$(BIN)/python benchmarks/bench.py $(BENCH)
 
 lock: $(INSTALLED) ## Resolve the dependencies anew, with hashes and without addresses.

@@ -1,6 +1,6 @@
 """Side by side with the peers: the same work on the same rows on this machine, in turn, in one session.
 
-    make bench                                     everything, about 45 minutes on two cores
+    make bench                                     everything, 15 to 45 minutes on two cores
     python benchmarks/bench.py --list              the parts
     python benchmarks/bench.py --only growth,overhead --size small --out .bench
     python benchmarks/bench.py --klines KLINES.parquet     recorded hourly klines instead of simulated ones
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help=f"comma list of parts (default: all of {', '.join(PARTS)})")
     parser.add_argument("--size", choices=SIZES, default="full", help="small tries every part in minutes")
-    parser.add_argument("--turns", type=int, help="times each way is run (default 3, small 2)")
+    parser.add_argument("--turns", type=int, help="times each way is run (default 5, small 2)")
     parser.add_argument("--klines", type=Path, help="recorded hourly klines, Parquet (default: simulated)")
     parser.add_argument("--environments", type=Path, default=Path(), help="where .venv-<peer> are (default here)")
     parser.add_argument("--out", type=Path, default=Path(".bench"), help="folder of bench.json and bench.svg")

@@ -15,6 +15,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from benchmarks.peers.finding import name_panel, plain_numbers
+
 OURS, FASTER, SLOWER = "#2b6cb0", "#c05621", "#718096"
 SHORTEST = 0.1
 INCHES_A_BAR, INCHES_A_PANEL = 0.28, 1.1
@@ -132,7 +134,8 @@ class Outcome:
         panel.set_xlim(min(0.3, *ratios) / 1.4, max(3, *ratios) * 3)
         panel.set_yticks(places, [one.name for one in self.figures], fontsize=8)
         panel.invert_yaxis()
-        panel.set_title(f"{self.contest.title}\n{self.contest.setting}", fontsize=8, loc="left")
+        plain_numbers(panel.xaxis)
+        name_panel(panel, self.contest.title, self.contest.setting)
         panel.set_xlabel("times the seconds of ours", fontsize=7)
         for place, one in zip(places, self.figures, strict=True):
             told = f" {one.times_ours:.2f} x   {one.seconds:.3g} s"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, NullLocator
+
+LETTERS_A_LINE = 112
 
 
 class Finding(Protocol):
@@ -23,3 +28,15 @@ class Finding(Protocol):
 
     def facts(self) -> dict[str, Any]:
         """All of it, for JSON."""
+
+
+def name_panel(panel: Axes, title: str, setting: str) -> None:
+    """The heading, and the setting in as many lines as it needs."""
+    panel.set_title(f"{title}\n{textwrap.fill(setting, LETTERS_A_LINE)}", fontsize=8, loc="left")
+
+
+def plain_numbers(axis: Axis) -> None:
+    """1, 2, 5, 10 ... along a logarithmic axis."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())

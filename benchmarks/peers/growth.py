@@ -14,6 +14,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from benchmarks.peers.contest import OURS_PYTHON
+from benchmarks.peers.finding import name_panel, plain_numbers
 from benchmarks.peers.place import Place, simulated_klines
 
 STAGES = ("ingest", "indicators", "tune", "evaluate")
@@ -81,7 +82,8 @@ class Growth:
         panel.tick_params(axis="y", labelsize=7)
         panel.set_xlabel("klines", fontsize=7)
         panel.set_ylabel("seconds", fontsize=7)
-        panel.set_title(f"{self.title}\n{self.setting}", fontsize=8, loc="left")
+        plain_numbers(panel.yaxis)
+        name_panel(panel, self.title, self.setting)
         panel.legend(fontsize=7, frameon=False)
 
     def facts(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Size:
 
 
 FULL = Size(
-    currencies=87, hours=12_400, symbols=800, days=3_400, years_1m=5, turns=3,
+    currencies=87, hours=12_400, symbols=800, days=3_400, years_1m=5, turns=5,
     growth_currencies=8, growth_days=120, growth=(1, 4, 16), overhead_days=30, load_seconds=4,
 )  # fmt: skip
 SMALL = Size(
