@@ -80,6 +80,7 @@ def make_months(count: int, seed: int) -> list[Month]:
     for first, end in pairwise(bounds):
         name = f"{CURRENCY}-1m-{first:%Y-%m}.zip"
         zipped = archives.archive("monthly", CURRENCY, "1m", name, now_ms=market.end_ms)
+        assert zipped is not None, name
         months.append((Source("monthly", first, end), zipped))
     return months
 

@@ -174,9 +174,9 @@ class Watch:
                     pss += memory.pss
             self._keep("tree_rss", rss / 2**20)
             self._keep("tree_pss", pss / 2**20)
-            with suppress(OSError, AttributeError):
+            with suppress(OSError, IndexError):
                 status = Path(f"/proc/{self._root.pid}/status").read_text()
-                self._keep("command", int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)
+                self._keep("command", int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024)
 
     def _keep(self, name: str, megabytes: float) -> None:
         self.peak_mb[name] = max(self.peak_mb[name], round(megabytes, 1))
@@ -207,6 +207,7 @@ def measure(plan: Plan, home: Path, archives: Path) -> Result:
         )  # fmt: skip
         watch = Watch(process.pid, home)
         said = []
+        assert process.stdout is not None
         for line in process.stdout:
             print(f"{time.monotonic() - began:6.1f} {line}", end="", flush=True)
             said.append(line)

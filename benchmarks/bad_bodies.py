@@ -30,7 +30,7 @@ def main() -> None:
             home=Path(folder, "home"), interval="1h", mlflow_tracking_uri=f"sqlite:///{folder}/m.db"
         )
         settings.home.mkdir()
-        registry = Registry(settings.mlflow_tracking_uri, Path(folder, "artifacts"))
+        registry = Registry(f"sqlite:///{folder}/m.db", Path(folder, "artifacts"))
         samples = read_samples(fill_lake(settings.lake_url))
         _, version = train(registry, samples)
         train(registry, samples, algorithm="lasso")
@@ -38,6 +38,7 @@ def main() -> None:
         with running_service(settings) as service:
             wait_until(lambda: service.client.get("/readyz").status_code == 200, seconds=120, what="readiness")
             port = service.client.base_url.port
+            assert port is not None
             started = time.perf_counter()
             statuses = send(port, asked.bodies, list(samples.features), asked.seed)
             seconds = time.perf_counter() - started

@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="name the parts and end")
     chosen = parser.parse_args()
     if chosen.list:
-        print("\n".join(f"{key:16} {part.__doc__.splitlines()[0]}" for key, part in PARTS.items()))
+        print("\n".join(f"{key:16} {(part.__doc__ or '').splitlines()[0]}" for key, part in PARTS.items()))
         return
     keys = chosen.only.split(",") if chosen.only else list(PARTS)
     unknown = sorted(set(keys) - set(PARTS))

@@ -93,7 +93,7 @@ def make_asset(count: int) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         code_version="1",
     )
-    def klines(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def klines(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         figures = {"dagster/row_count": 1440, "rows_from_archives": 1440, "missing_klines": 0}
         add_partition_metadata(context, dict.fromkeys(context.partition_keys, figures))
         return dg.MaterializeResult(metadata={"source": "benchmark"})
@@ -168,7 +168,8 @@ def cost_of(work: Callable[[], None], server: EmbeddedPostgres) -> Cost:
 
 def measure(server: EmbeddedPostgres, count: int, a_run: int, repeat: int, ways: list[str]) -> dict[str, Cost]:
     """The round of least time of each way."""
-    asset, best = make_asset(count), {}
+    asset = make_asset(count)
+    best: dict[str, Cost] = {}
     for _ in range(repeat):
         for name in ways:
             with open_instance(WAYS["ours, held" if name == RUNLESS else name], server) as instance:

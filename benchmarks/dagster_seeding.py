@@ -16,9 +16,11 @@ import psycopg2
 from dagster import AssetKey
 from dagster._core.events.log import EventLogEntry
 from dagster._serdes import deserialize_value
+from dagster_postgres.event_log import PostgresEventLogStorage
 
 from cryptobot_assets.deployment import Deployment
 from cryptobot_assets.partitions import Group
+from cryptobot_assets.storage.backup_rows import one_row
 
 SOURCE = "indicators"
 PREPARE = """
@@ -68,6 +70,7 @@ def seed(deployment: Deployment, layers: list[str]) -> float:
     seconds = time.monotonic() - began
     run = deployment.instance.get_runs(limit=1)[0].run_id
     storage = deployment.instance.event_log_storage
+    assert isinstance(storage, PostgresEventLogStorage)
     connection = psycopg2.connect(storage.postgres_url.replace("+psycopg2", ""))
     connection.autocommit = True
     with connection.cursor() as cursor:
@@ -80,7 +83,7 @@ def seed(deployment: Deployment, layers: list[str]) -> float:
         cursor.execute("ANALYZE")
         for asset in dict.fromkeys(asset for asset, _ in targets(deployment, layers)):
             cursor.execute(NEWEST, (AssetKey(asset).to_string(),))
-            number, event = cursor.fetchone()
+            number, event = one_row(cursor)
             storage.store_asset_event(deserialize_value(event, EventLogEntry), number)
     connection.close()
     return seconds

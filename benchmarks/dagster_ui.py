@@ -29,11 +29,11 @@ from typing import Any
 
 import psutil
 import requests
-from bookkeeping import server_cpu
 from dagster._core.storage.dagster_run import RunsFilter
-from dagster_seeding import seed
-from dagster_ui_queries import ui_query
 
+from benchmarks.bookkeeping import server_cpu
+from benchmarks.dagster_seeding import seed
+from benchmarks.dagster_ui_queries import ui_query
 from cryptobot_assets.dagster_home import DAGSTER_YAML, OURS
 from cryptobot_assets.deployment import Deployment, open_deployment
 from cryptobot_assets.domain.intervals import day_start
@@ -75,11 +75,12 @@ class Bench:
 
     def ask(self, operation: str, variables: dict[str, Any]) -> dict[str, Any]:
         """The webserver's answer."""
-        asked = {"operationName": operation, "query": ui_query(operation), "variables": variables}
+        asked: dict[str, Any] = {"operationName": operation, "query": ui_query(operation), "variables": variables}
         answer = requests.post(f"{self.url}/graphql", json=asked, timeout=LAUNCH_SECONDS).json()
         if "errors" in answer:
             raise RuntimeError(f"{operation}: {answer['errors'][0]['message']}")
-        return answer["data"]
+        data: dict[str, Any] = answer["data"]
+        return data
 
     def measure(self, what: str, when: str, process: str, work: Callable[[], Any]) -> Any:
         """Do it and keep what it cost."""
@@ -156,7 +157,7 @@ def launch_backfill(bench: Bench, asset: str, currencies: tuple[str, ...], days:
         while time.monotonic() < deadline:
             runs = instance.get_runs(RunsFilter(tags={"dagster/backfill": backfill}))
             if len(runs) == min(len(currencies), len(days)):
-                return runs
+                return list(runs)
             time.sleep(1)
         raise TimeoutError(f"{len(runs)} runs of the backfill")
 

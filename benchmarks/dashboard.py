@@ -82,8 +82,8 @@ def draw_predictions(store: Store, chosen: Selection) -> int:
     closes = queries.close_rows(store, chosen.currency, chosen.span)
     cutoffs = queries.cutoffs_within(rows, chosen.span)
     price = price_figure(line_points(closes, "close", step=MINUTE), cutoffs, chosen.currency)
-    lines = [line_points(rows, name, step=MINUTE) for name in ("predicted_return", "realised_return")]
-    return len(price.to_json()) + len(return_figure(*lines, cutoffs).to_json())
+    predicted, realised = (line_points(rows, name, step=MINUTE) for name in ("predicted_return", "realised_return"))
+    return len(price.to_json()) + len(return_figure(predicted, realised, cutoffs).to_json())
 
 
 def draw_naively(store: Store, chosen: Selection) -> int:

@@ -25,6 +25,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any
 
 from cryptobot_assets_tests.faults.runner import Broken, Outcome, run_seed
 from cryptobot_assets_tests.faults.schedules import draw_schedule
@@ -72,15 +73,16 @@ def sweep(seeds: range, *, kills: float, processes: int) -> tuple[list[Outcome],
     return outcomes, broken
 
 
-def summarize(seeds: range, outcomes: list[Outcome], broken: list[str], seconds: float) -> dict[str, object]:
+def summarize(seeds: range, outcomes: list[Outcome], broken: list[str], seconds: float) -> dict[str, Any]:
     """The figures of a sweep."""
-    ends, faults, names, by_name = Counter(), Counter(), Counter(), {}
+    ends: Counter[str] = Counter()
+    faults: Counter[str] = Counter()
+    names: Counter[str] = Counter()
     for one in outcomes:
         ends += one.ends
         faults += one.faults
         names += Counter(one.can_go_wrong)
-    for name in sorted(names):
-        by_name[name] = {"schedules": names[name], "injected": faults.get(name)}
+    by_name = {name: {"schedules": names[name], "injected": faults.get(name)} for name in sorted(names)}
     return {
         "schedules": len(outcomes) + len(broken),
         "first_seed": seeds.start,
@@ -94,7 +96,7 @@ def summarize(seeds: range, outcomes: list[Outcome], broken: list[str], seconds:
     }
 
 
-def tell(figures: dict[str, object]) -> None:
+def tell(figures: dict[str, Any]) -> None:
     """Print the figures."""
     print(f"{'what goes wrong':34}{'schedules':>12}{'injected':>12}")
     for name, counts in figures["by_name"].items():

@@ -139,8 +139,12 @@ def measure(interval: str, *, days: int, currencies: int, repeat: int, loop_rows
         ours.filter(pl.col("currency") == first)["time"].gather_every(max(ours.height // loop_rows, 1)).head(loop_rows)
     )
     loop_seconds = best_seconds(lambda: [slow_indicators(by_time, one, interval) for one in times], 1)
-    rates = [ours.height / ours_seconds * 60, ours.height / polars_seconds * 60, len(times) / loop_seconds * 60]
-    return Speed(interval, ours.height, *rates, rates[0] / rates[1], rates[0] / rates[2], difference)
+    seconds = ((ours.height, ours_seconds), (ours.height, polars_seconds), (len(times), loop_seconds))
+    ours_rate, polars_rate, loops_rate = (rows / taken * 60 for rows, taken in seconds)
+    return Speed(
+        interval, ours.height, ours_rate, polars_rate, loops_rate, ours_rate / polars_rate, ours_rate / loops_rate,
+        difference,
+    )  # fmt: skip
 
 
 def main() -> None:

@@ -18,12 +18,16 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import polars as pl
+
 from cryptobot_assets_tests.faults.kills import backfill, batter, everything, served_market
 from cryptobot_assets_tests.faults.served import ServedExchange
 from cryptobot_assets_tests.platform.commands import read_tables, require_same_tables
 
 
-def batter_home(home: Path, served: ServedExchange, seed: int, kills: int, whole: dict) -> tuple[Counter[str], str]:
+def batter_home(
+    home: Path, served: ServedExchange, seed: int, kills: int, whole: dict[str, pl.DataFrame]
+) -> tuple[Counter[str], str]:
     """Kill, come to the end, compare: how many kills came at what, and what is wrong, if anything."""
     done: Counter[str] = Counter()
     try:
@@ -46,7 +50,9 @@ def main() -> None:
     chosen = parser.parse_args()
     if min(chosen.kills, chosen.homes) < 1:
         parser.error("--kills and --homes must be 1 or more")
-    kills, broken, homes, began = Counter(), [], 0, time.monotonic()
+    kills: Counter[str] = Counter()
+    broken: list[str] = []
+    homes, began = 0, time.monotonic()
     with tempfile.TemporaryDirectory() as folder, served_market() as served:
         backfill(Path(folder, "undisturbed"), served, everything())
         whole = read_tables(Path(folder, "undisturbed"))

@@ -98,10 +98,12 @@ async def _one(plan: Plan, found: Load, until: float, pause: float) -> None:
         f"POST {address.path} HTTP/1.1\r\nhost: {address.netloc}\r\ncontent-type: application/json\r\n"
         f"content-length: {len(plan.body)}\r\n\r\n"
     )
+    host, port = address.hostname, address.port
+    assert host and port, plan.url
     request, connection = head.encode() + plan.body, None
     while (started := time.perf_counter()) < until:
         if connection is None:
-            _, connection = await loop.create_connection(Connection, address.hostname, address.port)
+            _, connection = await loop.create_connection(Connection, host, port)
         try:
             status, content = await connection.ask(request)
         except ConnectionError:
@@ -122,9 +124,13 @@ async def _one(plan: Plan, found: Load, until: float, pause: float) -> None:
 class Connection(asyncio.Protocol):
     """A kept connection that carries one request at a time."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    _transport: asyncio.Transport
+    _answer: asyncio.Future[tuple[int, bytes]] | None = None
+    _parts: list[bytes]
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
 
     def ask(self, request: bytes) -> asyncio.Future[tuple[int, bytes]]:
         """Send; the answer's status and content come later."""
@@ -149,6 +155,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The end of the answer, from the parser."""
+        assert self._answer is not None
         self._answer.set_result((self._parser.get_status_code(), b"".join(self._parts)))
 
     def connection_lost(self, error: Exception | None) -> None:

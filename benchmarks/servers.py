@@ -57,7 +57,7 @@ def make_world(folder: Path, workers: int, versions: int) -> World:
         service_workers=workers,
     )  # fmt: skip
     settings.home.mkdir()
-    registry = Registry(settings.mlflow_tracking_uri, folder / "artifacts")
+    registry = Registry(f"sqlite:///{folder}/mlflow.db", folder / "artifacts")
     samples = read_samples(fill_lake(settings.lake_url))
     trained = tuple(train(registry, samples, seed=seed)[1] for seed in range(versions))
     row = dict(zip(samples.features, samples.X[0].tolist(), strict=True))

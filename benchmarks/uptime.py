@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -34,7 +35,7 @@ from cryptobot_assets.storage.embedded_postgres import EmbeddedPostgres
 ROOT = Path(__file__).resolve().parents[1]
 UNITS = ROOT / "deploy" / "systemd"
 UNIT = (UNITS / "cryptobot@.service").read_text()
-RESTART_SECONDS = float(re.search(r"^RestartSec=(\S+)$", UNIT, re.MULTILINE)[1])
+RESTART_SECONDS = float(re.findall(r"^RestartSec=(\S+)$", UNIT, re.MULTILINE)[0])
 EDGE = (ROOT / "deploy" / "edge" / "nginx.conf").read_text()
 CALLERS, PAUSE_SECONDS, PATIENCE_SECONDS, START_SECONDS = 4, 0.05, 5.0, 300.0
 STATED_SECONDS = 1.0
@@ -101,7 +102,7 @@ def edge_configuration(folder: Path, port: int, instances: list[int]) -> Path:
     """The edge's own configuration, its server of predictions alone, over instances on this machine."""
     servers = "".join(f"server 127.0.0.1:{one} max_fails=0;" for one in instances)
     top = EDGE[: EDGE.index("    # Names that are not ours")]
-    predictions = re.search(r"    server \{[^#]*?server_name predictions.*?\n    \}\n", EDGE, re.DOTALL)[0]
+    predictions = re.findall(r"    server \{[^#]*?server_name predictions.*?\n    \}\n", EDGE, re.DOTALL)[0]
     text = f"{top}    upstream predictions {{ {servers} }}\n{predictions}}}\n"
     text = re.sub(r"^\s*(ssl_|resolver ).*\n", "", text, flags=re.MULTILINE)
     text = text.replace("0.0.0.0:8443 ssl", f"127.0.0.1:{port} default_server")
@@ -180,8 +181,8 @@ def drill(
         killed.append((name, time.time()))
         services[name].kill()
         time.sleep(rest_seconds)
-        if services[name].ready:
-            wait_until(lambda url=services[name].ready: answers(url), f"{name} is back")
+        if url := services[name].ready:
+            wait_until(partial(answers, url), f"{name} is back")
     calls.over.set()
     for thread in threads:
         thread.join()
@@ -225,7 +226,7 @@ def main() -> None:
         calls = Calls(f"http://127.0.0.1:{port}")
         for one in services.values():
             if one.ready:
-                wait_until(lambda url=one.ready: answers(url), f"{one.name} serves (has the home a champion?)")
+                wait_until(partial(answers, one.ready), f"{one.name} serves (has the home a champion?)")
         time.sleep(given.rest)
         killed = drill(services, calls, targets, given.rest)
         time.sleep(2 * STATED_SECONDS)

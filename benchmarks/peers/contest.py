@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from matplotlib.axes import Axes
 
@@ -222,23 +222,28 @@ def _running(one: Contestant) -> Iterator[subprocess.Popen[str]]:
         _answer(one.name, process)
         yield process
     finally:
-        process.stdin.close()
+        _pipe(process.stdin).close()
         try:
             process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        process.stdout.close()
+        _pipe(process.stdout).close()
 
 
 def _asked(name: str, process: subprocess.Popen[str]) -> dict[str, Any]:
-    process.stdin.write("run\n")
-    process.stdin.flush()
+    print("run", file=_pipe(process.stdin), flush=True)
     return _answer(name, process)
 
 
 def _answer(name: str, process: subprocess.Popen[str]) -> dict[str, Any]:
-    line = process.stdout.readline()
+    line = _pipe(process.stdout).readline()
     if not line:
         raise RuntimeError(f"{name} ended with {process.wait()} before it answered; what it said stands above")
-    return json.loads(line)
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def _pipe(pipe: IO[str] | None) -> IO[str]:
+    assert pipe is not None
+    return pipe

@@ -75,7 +75,8 @@ def configure(plan: dict[str, Any], folder: Path) -> dict[str, Any]:
     }  # fmt: skip
     path = folder / "config.json"
     path.write_text(json.dumps(asked))
-    return Configuration({"config": [str(path)]}, RunMode.BACKTEST).get_config()
+    config: dict[str, Any] = Configuration({"config": [str(path)]}, RunMode.BACKTEST).get_config()
+    return config
 
 
 def store_klines(source: str, currencies: list[str], config: dict[str, Any]) -> None:
@@ -102,7 +103,8 @@ def main() -> None:
 
     def work() -> dict[str, pd.DataFrame]:
         data, _ = backtesting.load_bt_data()
-        return strategy.advise_all_indicators(data)
+        found: dict[str, pd.DataFrame] = strategy.advise_all_indicators(data)
+        return found
 
     def facts(found: dict[str, pd.DataFrame]) -> dict[str, Any]:
         rows = [

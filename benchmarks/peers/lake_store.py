@@ -37,14 +37,14 @@ def main() -> None:
     currency = klines["currency"][0]
     if not Path(folder).exists():
         store(klines, lake)
-    span = dict(zip(("start", "end"), (from_ms(int(bound)) for bound in bounds), strict=False))
+    start, end = (from_ms(int(bound)) for bound in bounds) if bounds else (None, None)
     size = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet")) / MEGABYTE
 
     def facts(rows: pl.DataFrame) -> dict[str, Any]:
         sums = {name: rows[name].sum() for name in COLUMNS[1:]}
         return {"rows": rows.height, "sums": sums, "mb": size, "note": f"{size:.1f} MB on disk"}
 
-    serve(lambda: lake.read(KLINES, columns=COLUMNS, currency=currency, **span), facts)
+    serve(lambda: lake.read(KLINES, columns=COLUMNS, currency=currency, start=start, end=end), facts)
 
 
 if __name__ == "__main__":

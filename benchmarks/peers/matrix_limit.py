@@ -68,8 +68,8 @@ def kernel(closes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     whole = count[lags.SCALE_HOURS :] - count[: -lags.SCALE_HOURS] == lags.SCALE_HOURS
     ready = slice(lags.SCALE_HOURS - 1, None)
     np.divide((closes - low)[ready], (high - low)[ready], out=columns[0, ready], where=whole & (high > low)[ready])
-    for row, (short, long) in enumerate(lags.HOURLY_MEANS, start=1):
-        columns[row] = (_mean(filled, count, short) - _mean(filled, count, long)) / closes
+    for row, (few, many) in enumerate(lags.HOURLY_MEANS, start=1):
+        columns[row] = (_mean(filled, count, few) - _mean(filled, count, many)) / closes
     short, long = (_daily_mean(closes, days) for days in lags.DAILY_MEANS)
     columns[3] = (short - long) / closes
     for column, lag in zip(columns[4:], lags.LAG_HOURS, strict=True):
@@ -103,7 +103,8 @@ def _trailing(extreme: np.ufunc, values: np.ndarray, width: int, known: np.ndarr
     blocks = padded.reshape(-1, width)
     forward = extreme.accumulate(blocks, axis=1).ravel()
     backward = extreme.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
-    return extreme(backward[: len(values)], forward[width - 1 : width - 1 + len(values)])
+    trailing: np.ndarray = extreme(backward[: len(values)], forward[width - 1 : width - 1 + len(values)])
+    return trailing
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ START_SECONDS = 30.0
 
 def main() -> None:
     """Write the store, start Redis and fill the caches when asked for; then answer."""
-    daily, folder, kernels, caches, shown = (*map(Path, sys.argv[1:3]), int(sys.argv[3]), *sys.argv[4:6])
+    daily, folder = map(Path, sys.argv[1:3])
+    kernels, caches, shown = int(sys.argv[3]), sys.argv[4], sys.argv[5]
     rows = pd.read_parquet(daily)
     write_store(rows.assign(time=rows["time"].dt.tz_localize(None)), folder, "day", FIELDS)
     del rows
@@ -85,7 +86,7 @@ def _redis(folder: Path) -> Iterator[int]:
 
 def _answers(port: int) -> bool:
     with contextlib.suppress(redis.exceptions.ConnectionError):
-        return redis.Redis(port=port).ping()
+        return bool(redis.Redis(port=port).ping())
     return False
 
 

@@ -58,7 +58,7 @@ def agreement(facts: Mapping[str, Mapping[str, Any]], ours: str, columns: Sequen
 def compare(mine: Sample, theirs: Sample, name: str, columns: Sequence[str], *, single: bool) -> float:
     """The largest difference of two samples; raises as `agreement` does."""
     keys = [np.char.add(one["currency"].astype(str), one["hours"].astype(str)) for one in (mine, theirs)]
-    _, own, other = np.intersect1d(*keys, return_indices=True)
+    _, own, other = np.intersect1d(keys[0], keys[1], return_indices=True)
     if len(own) < len(keys[0]) or (len(other) < len(keys[1]) and not single):
         raise RuntimeError(f"{name} has {len(other)} of {len(keys[0])} sampled rows and {len(keys[1])} in all")
     one, two = mine["values"][own], theirs["values"][other]

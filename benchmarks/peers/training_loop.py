@@ -33,12 +33,14 @@ def training_loop(place: Place) -> list[Outcome]:
     plan = make_plan(klines)
     path = place.folder / "plan.json"
     path.write_text(json.dumps(plan))
-    ways = []
-    for name, program, python in ((OURS, "our_loop", None), (PEER, "freqai_loop", place.python("freqtrade"))):
-        folder = place.folder / program
+    folders = {program: place.folder / program for program in ("our_loop", "freqai_loop")}
+    told = {program: (str(path), str(place.klines), str(folder)) for program, folder in folders.items()}
+    for folder in folders.values():
         folder.mkdir()
-        other = {"python": python, "aim": AIM} if python else {}
-        ways.append(Contestant(name, program, (str(path), str(place.klines), str(folder)), **other))
+    ways = (
+        Contestant(OURS, "our_loop", told["our_loop"]),
+        Contestant(PEER, "freqai_loop", told["freqai_loop"], python=place.python("freqtrade"), aim=AIM),
+    )
     contest = Contest(
         key="training_loop",
         title="A model a currency, retrained every week",
@@ -46,7 +48,7 @@ def training_loop(place: Place) -> list[Outcome]:
         f"days of training rows, {plan['windows']} windows of {PERIOD_DAYS} days, XGBoost of {plan['ours']['trees']} "
         "trees on one thread; features from klines, models and predictions kept on disk",
         ours=OURS,
-        contestants=tuple(ways),
+        contestants=ways,
         agree=alike,
     )
     return [hold(contest, place.turns, place.told)]
@@ -57,8 +59,10 @@ def make_plan(klines: pl.DataFrame) -> dict[str, Any]:
     currencies = klines["currency"].unique(maintain_order=True).head(CURRENCIES).to_list()
     spans = klines.filter(pl.col("currency").is_in(currencies)).group_by("currency")
     whole = spans.agg(first=pl.col("time").min(), last=pl.col("time").max())
-    first, last = whole["first"].max() + BEFORE, whole["last"].min()
-    days = (last - first).days - 1
+    oldest, last = whole["first"].max(), whole["last"].min()
+    assert isinstance(oldest, datetime)
+    assert isinstance(last, datetime)
+    days = (last - oldest - BEFORE).days - 1
     train_days = min(MOST_TRAIN_DAYS, days // 2)
     windows = min(CUTOFFS, (days - train_days) // PERIOD_DAYS)
     start = midnight(last) - timedelta(days=windows * PERIOD_DAYS)

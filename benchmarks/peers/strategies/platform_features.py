@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from freqtrade.strategy import IStrategy
 
@@ -17,23 +19,25 @@ class PlatformFeatures(IStrategy):
     startup_candle_count = MONTH_HOURS
     process_only_new_candles = True
 
-    def feature_engineering_standard(self, dataframe: pd.DataFrame, metadata: dict, **kwargs) -> pd.DataFrame:
+    def feature_engineering_standard(
+        self, dataframe: pd.DataFrame, metadata: dict[str, Any], **kwargs: Any
+    ) -> pd.DataFrame:
         """All features at once: one by one they would fragment the frame."""
         close = dataframe["close"]
         made = {f"%-{name}": feature(close, name) for name in self.config["platform_features"]}
         return pd.concat([dataframe, pd.DataFrame(made)], axis=1)
 
-    def set_freqai_targets(self, dataframe: pd.DataFrame, metadata: dict, **kwargs) -> pd.DataFrame:
+    def set_freqai_targets(self, dataframe: pd.DataFrame, metadata: dict[str, Any], **kwargs: Any) -> pd.DataFrame:
         """Close 24 hours later / close - 1."""
         return dataframe.assign(**{"&-return": dataframe["close"].shift(-HORIZON_HOURS) / dataframe["close"] - 1})
 
-    def populate_indicators(self, dataframe: pd.DataFrame, metadata: dict) -> pd.DataFrame:
+    def populate_indicators(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
         return self.freqai.start(dataframe, metadata, self)
 
-    def populate_entry_trend(self, dataframe: pd.DataFrame, metadata: dict) -> pd.DataFrame:
+    def populate_entry_trend(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
         return dataframe
 
-    def populate_exit_trend(self, dataframe: pd.DataFrame, metadata: dict) -> pd.DataFrame:
+    def populate_exit_trend(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
         return dataframe
 
 
