@@ -29,6 +29,9 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 30.0
 """How long a writer waits for a server that answered before."""
 
+RECOVERY_SECONDS = 180.0
+"""How long it waits when that server says it is starting: recovering what a crash left takes minutes on a busy disk."""
+
 STARTING_SECONDS = 20.0
 """How long anyone waits for a server that says it is starting."""
 
@@ -67,8 +70,8 @@ class PostgresConnections:
             adbc_driver_manager.Error: PostgreSQL refused something in it; see `sqlstate`.
             StoreError: the server does not answer.
         """
-        deadline = time.monotonic() + (PATIENCE_SECONDS if patient and self._answered else 0.0)
-        pause, tries = 0.05, 0
+        patient &= self._answered
+        began, pause, tries = time.monotonic(), 0.05, 0
         while True:
             tries += 1
             try:
@@ -79,7 +82,8 @@ class PostgresConnections:
                     self.close()
                 elif error.sqlstate not in CONFLICTS:
                     raise
-                if tries > 1 and time.monotonic() > deadline:
+                waits = (RECOVERY_SECONDS if is_starting(error) else PATIENCE_SECONDS) if patient else 0.0
+                if tries > 1 and time.monotonic() - began > waits:
                     raise self.failure(error) from error
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
@@ -92,7 +96,7 @@ class PostgresConnections:
                 connection = dbapi.connect(self.address.libpq)
                 break
             except Error as error:
-                if not any(word in str(error) for word in STARTING) or time.monotonic() > deadline:
+                if not is_starting(error) or time.monotonic() > deadline:
                     raise
             time.sleep(0.1)
         with connection.cursor() as cursor:
@@ -136,6 +140,11 @@ class PostgresConnections:
             _close(connection)
             raise
         self._idle.append(connection)
+
+
+def is_starting(error: Error) -> bool:
+    """Whether the server is there and will answer soon."""
+    return any(word in str(error) for word in STARTING)
 
 
 def is_gone(error: Error) -> bool:

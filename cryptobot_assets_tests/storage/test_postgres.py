@@ -9,12 +9,14 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import psycopg2
 import pytest
+from adbc_driver_manager import AdbcStatusCode, OperationalError
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from polars.testing import assert_frame_equal
@@ -24,7 +26,7 @@ from cryptobot_assets.contracts.stores import StoreContract
 from cryptobot_assets.contracts.table_rows import BROKEN, END, make_rows, priced, spoil
 from cryptobot_assets.errors import StoreError, UsageError
 from cryptobot_assets.settings import Settings
-from cryptobot_assets.storage import postgres_schema
+from cryptobot_assets.storage import postgres_connection, postgres_schema
 from cryptobot_assets.storage.embedded_postgres import EmbeddedPostgres
 from cryptobot_assets.storage.postgres import REVISION, PostgresStore
 from cryptobot_assets.storage.postgres_address import parse_address
@@ -242,6 +244,30 @@ def test_a_server_restarted_while_writing_loses_nothing(address: str, server: Em
     writer.join(60)
     assert failures == []
     assert_frame_equal(store.read(KLINES), priced(prices[-1]))
+
+
+@pytest.mark.parametrize(("said", "waits"), [("the database system is starting up", True), ("shutting down", False)])
+def test_a_writer_is_more_patient_with_a_server_that_recovers(
+    address: str, monkeypatch: pytest.MonkeyPatch, said: str, waits: bool
+):
+    store = PostgresStore(address)
+    store.replace(KLINES, priced(1.0), start=START, end=END, currency="BTCUSDT")
+    refusals, connect = [said] * 4, postgres_connection.dbapi.connect
+
+    def refuse_at_first(place: str) -> postgres_connection.dbapi.Connection:
+        if refusals:
+            message = f"IO: [libpq] Failed to connect: FATAL:  {refusals.pop()}"
+            raise OperationalError(message, status_code=AdbcStatusCode.IO)
+        return connect(place)
+
+    monkeypatch.setattr(postgres_connection.dbapi, "connect", refuse_at_first)
+    monkeypatch.setattr(postgres_connection, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(postgres_connection, "STARTING_SECONDS", 0.0)
+    store._connections.close()
+    with nullcontext() if waits else pytest.raises(StoreError, match="does not answer: shutting down"):
+        store.replace(KLINES, priced(2.0), start=START, end=END, currency="BTCUSDT")
+    refusals.clear()
+    assert_frame_equal(store.read(KLINES), priced(2.0 if waits else 1.0))
 
 
 # Reading
