@@ -47,7 +47,7 @@ def main() -> None:
     options.add_argument("--workers", type=int, default=2)
     options.add_argument("--turns", type=int, default=2, help="times each way is run")
     asked = options.parse_args()
-    names = [f"C{number:03}USDT" for number in range(asked.currencies)]
+    names = currencies(asked.currencies)
     seconds: dict[str, list[float]] = {ONE_CORE: [], ONE: [], SPREAD: [], KILLED: []}
     with tempfile.TemporaryDirectory() as folder:
         klines = Path(folder) / "klines"
@@ -71,6 +71,11 @@ def main() -> None:
     for way, spent in seconds.items():
         ratio = statistics.median(seconds[ONE_CORE]) / statistics.median(spent)
         print(f"{way:<22}median {statistics.median(spent):8.1f} s, {ratio:.2f} x one process on one core")
+
+
+def currencies(count: int) -> list[str]:
+    """Names of so many."""
+    return [f"C{number:03}USDT" for number in range(count)]
 
 
 def fill(lake: Lake, names: Sequence[str], days: int) -> None:

@@ -22,6 +22,7 @@ import polars as pl
 
 from benchmarks.peers.contestant import serve
 from cryptobot_assets.assets.features import indicate
+from cryptobot_assets.audit.pipeline import naive
 from cryptobot_assets.domain.samples import Samples
 from cryptobot_assets.domain.sources import Span
 from cryptobot_assets.models.base import FittedModel
@@ -70,11 +71,6 @@ class Walk:
             PREDICTIONS, pl.concat(parts), start=self.cutoffs[0], end=self.cutoffs[-1], market=name, currency=name
         )
         return trained
-
-
-def naive(moment: datetime) -> np.datetime64:
-    """An instant in UTC as numpy has it."""
-    return np.datetime64(moment.replace(tzinfo=None), "us")
 
 
 def predicted(rows: Samples, model: FittedModel, number: int, cutoff: datetime) -> pl.DataFrame:

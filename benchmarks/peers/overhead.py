@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from benchmarks.peers.contest import Contest, Contestant, Outcome, hold
 from benchmarks.peers.place import Place
-from benchmarks.scale_out import INTERVAL, fill
+from benchmarks.scale_out import INTERVAL, currencies, fill
 from cryptobot_assets.storage.lake import Lake
 
 RANGED = "one run over all days"
-CURRENCY = "C000USDT"
 WAYS = (
     ("functions", "the functions alone", "no run, nothing recorded"),
     ("ranged", RANGED, "what a backfill does: lineage, checks, rows and a picture recorded for every day"),
@@ -20,7 +19,7 @@ WAYS = (
 def overhead(place: Place) -> list[Outcome]:
     """What Dagster adds per partition and per run to calling the functions, and what a single-run backfill saves."""
     klines, days = place.folder / "klines", place.size.overhead_days
-    fill(Lake(str(klines / "lake")), [CURRENCY], days)
+    fill(Lake(str(klines / "lake")), currencies(1), days)
     contest = Contest(
         key="overhead",
         title="What the platform adds: indicators of one currency by day",

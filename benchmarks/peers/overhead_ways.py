@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.contestant import serve
-from benchmarks.scale_out import INTERVAL, writes_of
+from benchmarks.scale_out import INTERVAL, currencies, writes_of
 from cryptobot_assets.assets.features import indicated
 from cryptobot_assets.checks.features import IndicatorChecks
 from cryptobot_assets.contracts.factories import START
@@ -23,7 +23,7 @@ from cryptobot_assets.settings import Settings
 from cryptobot_assets.storage.lake import Lake
 from cryptobot_assets.storage.store import INDICATORS
 
-CURRENCY = "C000USDT"
+(CURRENCY,) = currencies(1)
 PROCESSES_TIMED = 2
 
 

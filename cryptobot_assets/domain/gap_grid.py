@@ -14,6 +14,7 @@ from enum import IntEnum
 import numpy as np
 import polars as pl
 
+from cryptobot_assets.domain.grid import microseconds
 from cryptobot_assets.domain.intervals import interval_delta
 
 MICROSECOND = timedelta(microseconds=1)
@@ -88,7 +89,7 @@ class GapGrid:
         """
         step = interval_delta(self.interval) // MICROSECOND
         row = rows["currency"].cast(pl.Enum(self.currencies)).to_physical().to_numpy().astype(np.int64)
-        passed = rows["time"].dt.epoch("us").to_numpy() - self._origin
+        passed = microseconds(rows["time"]) - self._origin
         slots = passed // step
         good = (passed % step == 0) & (slots >= 0) & (slots < self.shape[1])
         before = np.count_nonzero(stored)

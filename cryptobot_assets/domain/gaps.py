@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 
+from cryptobot_assets.domain.grid import microseconds
 from cryptobot_assets.domain.intervals import DAY, interval_delta
 from cryptobot_assets.domain.sources import Span
 
@@ -26,7 +27,7 @@ def find_gaps(currency: str, times: pl.Series, interval: str, start: datetime, e
     """
     step = interval_delta(interval) // timedelta(microseconds=1)
     before, after = (round(bound.timestamp()) * 1_000_000 for bound in (start, end))
-    micros = np.concatenate([[before - step], times.dt.epoch("us").to_numpy(), [after]])
+    micros = np.concatenate([[before - step], microseconds(times), [after]])
     steps = np.diff(micros) // step
     holes = np.flatnonzero(steps > 1)
     return pl.DataFrame(

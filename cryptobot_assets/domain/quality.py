@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from cryptobot_assets.domain.grid import HourGrid
+from cryptobot_assets.domain.grid import HourGrid, microseconds
 from cryptobot_assets.domain.indicators import INDICATORS, whole_window
 from cryptobot_assets.domain.intervals import interval_delta
 
@@ -57,7 +57,7 @@ def find_jumps(klines: pl.DataFrame, interval: str) -> pl.DataFrame:
         klines: columns time, open, close; sorted by time.
     """
     step = int(interval_delta(interval).total_seconds() * 1_000_000)
-    times, close = klines["time"].dt.epoch("us").to_numpy(), klines["close"].to_numpy()
+    times, close = microseconds(klines["time"]), klines["close"].to_numpy()
     if len(times) < 3:
         return klines.clear()
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -33,7 +33,7 @@ LOAD_OUTCOMES = ("loaded", "refused")
 Mode = Literal["livemin", "livemax", "livesum", "max", "mostrecent"]
 """How the figures of all workers become one."""
 
-EXTREMES: tuple[tuple[Mode, str], ...] = (("livemin", "the lowest"), ("livemax", "the highest"))
+EXTREMES: tuple[tuple[str, Mode, str], ...] = (("min", "livemin", "the lowest"), ("max", "livemax", "the highest"))
 
 
 class Metrics:
@@ -68,8 +68,8 @@ class Metrics:
         )
         version = "Version of cryptobot-<market> in force, {} of all workers; NaN for none"
         self._lowest, self._highest = (
-            self._gauge(f"cryptobot_served_version_{mode[4:]}", version.format(of), mode, "market", "alias")
-            for mode, of in EXTREMES
+            self._gauge(f"cryptobot_served_version_{kind}", version.format(of), mode, "market", "alias")
+            for kind, mode, of in EXTREMES
         )
         self._cutoff = self._gauge(
             "cryptobot_served_cutoff_timestamp_seconds",

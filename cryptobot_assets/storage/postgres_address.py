@@ -60,8 +60,9 @@ def parse_address(url: str) -> PostgresAddress:
         raise UsageError(FORM) from error
     login, _, hosts = parts.netloc.rpartition("@")
     query = dict(parse_qsl(parts.query))
-    found = [one for one in map(HOST.match, hosts.split(",")) if one]
-    if not is_postgres(url) or len(found) <= hosts.count(","):
+    matches = [HOST.match(one) for one in hosts.split(",")]
+    found = [one for one in matches if one]
+    if not is_postgres(url) or len(found) < len(matches):
         raise UsageError(FORM)
     named = [one["host"].strip("[]") for one in found if one["host"]]
     for name in ("host", "hostaddr"):

@@ -254,8 +254,8 @@ class Registry:
             for one in (*copies, *([held] if held else []))
             if alias == "champion" and one.override and not (override and _is_copy(one, version))
         ]
-        same = held is not None and _is_copy(held, version) and (held.verdict, held.reasons) == (word, reasons)
-        if held is not None and same and override is None and not ended:
+        told, decides = (word, reasons), override is not None or bool(ended)
+        if held is not None and not decides and _is_copy(held, version) and (held.verdict, held.reasons) == told:
             return held
         decided = {OVERRIDE: json.dumps(asdict(override))} if override else {}
         event = {"alias": alias, "time": datetime.now(UTC).isoformat(), "verdict": word, "reasons": reasons}

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from cryptobot_assets.domain.features import lookback
+from cryptobot_assets.domain.grid import microseconds
 from cryptobot_assets.domain.intervals import DAY, HOUR, floor_hour, interval_delta
 from cryptobot_assets.domain.labels import HORIZON
 from cryptobot_assets.domain.relative import LONGEST_HOURS, HourlyMarket, is_relative, relative_samples
@@ -162,7 +163,7 @@ def read_hourly_market(
             columns=["time", "close", "volume", "quote_volume"],
             currency=currency,
         )
-        since = rows["time"].dt.epoch("us").to_numpy() - round(origin.timestamp()) * 1_000_000
+        since = microseconds(rows["time"]) - round(origin.timestamp()) * 1_000_000
         hour, within = np.divmod(since, HOUR_MICROSECONDS)
         decides = within == last_of_hour
         closes[place, hour[decides]] = rows["close"].to_numpy()[decides]
